@@ -1,0 +1,332 @@
+"""Every way to say no.
+
+A class answers by its attributes, so no code ever inspects a message:
+
+    status       HTTP status where a dialect has no habit of its own
+    code         the house's word for it; dialects translate it, metrics count it as `reason`
+    fault        who can mend it: caller, policy, upstream, gateway
+    spent        NO: surely nothing was bought; MAYBE: it cannot be known
+    repeat       the same request, sent again, can help (becomes `x-should-retry`)
+    retry_after  whole seconds until it can, where that is known
+
+    GatewayError
+    ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownTask · UnknownRoute · WrongMethod
+    │                  TooLarge · NotReady · ResultExpired
+    ├─ PolicyError     ModelNotAllowed · TooFast
+    ├─ UpstreamError
+    │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
+    │  │               KeyBarred · BadCall · CallTooLarge · ContentRejected · Misconfigured
+    │  └─ InDoubt
+    └─ Unavailable · StorageDown · Draining · Internal
+
+Only a `Refused` proves that nothing was bought. Everything that is not in this tree, a bug or a cancelled
+coroutine, counts as doubt wherever money is concerned.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Spent(StrEnum):
+    """What a failure says about money."""
+
+    NO = "no"
+    MAYBE = "maybe"
+
+
+class Fault(StrEnum):
+    """Who can mend it. The closed set of `errors_total{fault}`."""
+
+    CALLER = "caller"
+    POLICY = "policy"
+    UPSTREAM = "upstream"
+    GATEWAY = "gateway"
+
+
+class Again(StrEnum):
+    """What a refusal leaves open to the gateway itself (FAILURES, column Action)."""
+
+    NOWHERE = "nowhere"  # the same body fails everywhere
+    ANOTHER_KEY = "another_key"  # the key was refused, not the request
+    ANOTHER_UPSTREAM = "another_upstream"  # the place was refused, not the request
+    ONCE_MORE = "once_more"  # the place failed in passing: elsewhere, or here a single time more
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a request: the caller's own field, the rule it breaks, and what would be allowed."""
+
+    param: str
+    message: str
+    allowed: tuple[str, ...] = ()
+
+
+class GatewayError(Exception):
+    """Anything the gateway says no with."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    fault: ClassVar[Fault] = Fault.GATEWAY
+    spent: ClassVar[Spent] = Spent.NO
+    repeat: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        problems: Sequence[Problem] = (),
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.problems = tuple(problems)
+        self.retry_after = retry_after
+
+
+# --- the caller can mend it -------------------------------------------------------------------------------------
+
+
+class CallerError(GatewayError):
+    status = 400
+    fault = Fault.CALLER
+
+
+class InvalidRequest(CallerError):
+    """The request breaks a rule; carries every problem that was found, the first one as the error itself."""
+
+    code = "invalid_request"
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> "InvalidRequest":
+        """The error for a non-empty list of problems."""
+        first = problems[0]
+        return cls(first.message, param=first.param, problems=problems)
+
+    @classmethod
+    def at(cls, param: str, message: str, *allowed: str) -> "InvalidRequest":
+        """The error for a single problem."""
+        return cls.of([Problem(param, message, allowed)])
+
+
+class UnknownModel(InvalidRequest):
+    code = "unknown_model"
+
+
+class Unauthenticated(CallerError):
+    status = 401
+    code = "unauthorized"
+
+
+class UnknownTask(CallerError):
+    status = 404
+    code = "unknown_task"
+
+
+class UnknownRoute(CallerError):
+    status = 404
+    code = "unknown_route"
+
+
+class WrongMethod(CallerError):
+    status = 405
+    code = "wrong_method"
+
+
+class TooLarge(CallerError):
+    status = 413
+    code = "too_large"
+
+
+class NotReady(CallerError):
+    code = "not_ready"
+
+
+class ResultExpired(CallerError):
+    status = 410
+    code = "result_expired"
+
+
+# --- the person who runs the gateway decided it -----------------------------------------------------------------
+
+
+class PolicyError(GatewayError):
+    fault = Fault.POLICY
+
+
+class ModelNotAllowed(PolicyError):
+    status = 403
+    code = "model_not_allowed"
+
+
+class TooFast(PolicyError):
+    """Every usable key rests for rate or is full: the same request can help, later."""
+
+    status = 429
+    code = "rate_limited"
+    repeat = True
+
+
+# --- an upstream's answer ---------------------------------------------------------------------------------------
+
+
+class UpstreamError(GatewayError):
+    """What an upstream answered, or how it failed to. `row` names the line of FAILURES that judged it."""
+
+    status = 502
+    code = "upstream_error"
+    fault = Fault.UPSTREAM
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        row: str,
+        param: str | None = None,
+        retry_after: int | None = None,
+        http_status: int | None = None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.row = row
+        self.http_status = http_status
+
+
+class Refused(UpstreamError):
+    """The upstream surely did not accept: money may be released, and `again` says what may be tried."""
+
+    again: ClassVar[Again] = Again.NOWHERE
+
+
+class Unreachable(Refused):
+    """No connection came about, so nothing was sent (T1–T3)."""
+
+    status = 503
+    code = "upstream_unreachable"
+    repeat = True
+    again = Again.ONCE_MORE
+
+
+class Distrusted(Refused):
+    """TLS failed (T4): never tried again with verification off."""
+
+    code = "upstream_distrusted"
+    again = Again.ANOTHER_UPSTREAM
+
+
+class EdgeDown(Refused):
+    """An edge could not reach the origin, or asked for another connection (H19, H27)."""
+
+    status = 503
+    code = "upstream_unreachable"
+    repeat = True
+    again = Again.ONCE_MORE
+
+
+class Overloaded(Refused):
+    """Documented as refused for load (H24)."""
+
+    status = 503
+    code = "upstream_overloaded"
+    repeat = True
+    again = Again.ANOTHER_UPSTREAM
+
+
+class KeyBusy(Refused):
+    """The key was used too fast (H20, H21)."""
+
+    status = 429
+    code = "rate_limited"
+    repeat = True
+    again = Again.ANOTHER_KEY
+
+
+class KeyExhausted(Refused):
+    """The key's account has no balance (H11): the operator's trouble, never a caller's 402."""
+
+    status = 503
+    code = "no_usable_key"
+    again = Again.ANOTHER_KEY
+
+
+class KeyRejected(Refused):
+    """The credential was refused (H10): the operator's trouble, never a caller's 401."""
+
+    status = 503
+    code = "no_usable_key"
+    again = Again.ANOTHER_KEY
+
+
+class KeyBarred(Refused):
+    """The key may not use this model (H12)."""
+
+    status = 503
+    code = "no_usable_key"
+    again = Again.ANOTHER_KEY
+
+
+class BadCall(Refused):
+    """The upstream found the request wrong (H9, H18): pre-flight should have known."""
+
+    status = 400
+    code = "invalid_request"
+
+
+class CallTooLarge(Refused):
+    """The upstream found the body too large (H17)."""
+
+    status = 413
+    code = "too_large"
+
+
+class ContentRejected(Refused):
+    """The upstream refused the content itself."""
+
+    status = 400
+    code = "content_policy_violation"
+
+
+class Misconfigured(Refused):
+    """The place we called is not the resource (H7, H13, H14)."""
+
+    again = Again.ANOTHER_UPSTREAM
+
+
+class InDoubt(UpstreamError):
+    """It may have been accepted: the reservation stands and nothing is sent again."""
+
+    code = "submission_unconfirmed"
+    spent = Spent.MAYBE
+
+
+# --- the gateway itself -----------------------------------------------------------------------------------------
+
+
+class Unavailable(GatewayError):
+    """No key can take this request now, for a cause that only the operator or time can mend."""
+
+    status = 503
+    code = "no_usable_key"
+    fault = Fault.UPSTREAM
+
+
+class StorageDown(GatewayError):
+    """The intention could not be made durable, so nothing was sent (T15)."""
+
+    status = 503
+    code = "storage_down"
+    repeat = True
+
+
+class Draining(GatewayError):
+    """The gateway is shutting down and takes no new creates."""
+
+    status = 503
+    code = "draining"
+    repeat = True
+
+
+class Internal(GatewayError):
+    """A bug. The caller learns nothing but the request id."""

@@ -1,0 +1,43 @@
+"""Task ids: one 63-bit number, spelt two ways.
+
+The `minimax` dialect shows it as a decimal string, because its clients parse it; all others as an opaque word. Both
+spellings are accepted everywhere. The high bits are milliseconds, so ids sort by age; the low bits are random, so
+that replicas need not talk to each other (the primary key of the table has the last word).
+"""
+
+import secrets
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter is mistaken for a digit
+_PREFIX = "video_"
+_LENGTH = 13  # 65 bits hold 63
+_RANDOM_BITS = 22  # leaves 41 bits of milliseconds: 69 years from the epoch below, until 2093
+_EPOCH_MS = 1_700_000_000_000  # 14 November 2023
+_NUMBER_MAX = (1 << 63) - 1
+
+
+def new_number(now: float) -> int:
+    """A fresh task number for the time `now` (seconds since 1970)."""
+    elapsed_ms = max(0, int(now * 1000) - _EPOCH_MS)
+    return (elapsed_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)) & _NUMBER_MAX
+
+
+def word(number: int) -> str:
+    """The opaque spelling: `video_` and 13 characters."""
+    letters = [_ALPHABET[number >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5)]
+    return _PREFIX + "".join(letters)
+
+
+def number_of(spelling: str) -> int | None:
+    """The number behind either spelling, or None when it is neither."""
+    if spelling.startswith(_PREFIX) and len(spelling) == len(_PREFIX) + _LENGTH:
+        number = 0
+        for letter in spelling[len(_PREFIX) :]:
+            digit = _ALPHABET.find(letter)
+            if digit < 0:
+                return None
+            number = number << 5 | digit
+    elif spelling.isascii() and spelling.isdigit() and len(spelling) <= 19 and spelling[0] != "0":
+        number = int(spelling)
+    else:
+        return None
+    return number if 0 < number <= _NUMBER_MAX else None

@@ -1,0 +1,216 @@
+"""What the house talks about: a request, an offer, a caller, a task and its receipt.
+
+Nothing here knows a dialect, a provider, a clock or a table. Times are seconds since 1970, durations of videos whole
+seconds, prices millionths of the currency (`money.py`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+
+from gateway.errors import Problem
+
+
+class Mode(StrEnum):
+    """How a video comes about; found from the images that were given (FACTS 7.3)."""
+
+    TEXT = "t2v"
+    IMAGE = "i2v"
+    FIRST_LAST = "flf"
+    SUBJECT = "s2v"
+
+
+class State(StrEnum):
+    """Where a task stands in its life (DESIGN section 4). COMPLETED, FAILED and REFUSED are final."""
+
+    QUEUED = "queued"
+    OPENED = "opened"
+    RUNNING = "running"
+    UNCONFIRMED = "unconfirmed"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+FINAL = frozenset({State.COMPLETED, State.FAILED, State.REFUSED})
+
+
+class Status(StrEnum):
+    """What a client is told about a task; every dialect has its own word for each (FACTS 7.4)."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRequest:
+    """What is wanted, free of any dialect. A field is None where the caller said nothing.
+
+    `resolution` is folded to upper case (`768P`). `dialect`, `params` and `problems` only serve to speak of the
+    request: they take no part in comparing two requests.
+    """
+
+    model: str = ""
+    prompt: str | None = None
+    first_frame_image: str | None = None
+    last_frame_image: str | None = None
+    subject_reference: str | None = None
+    resolution: str | None = None
+    duration_s: int | None = None
+    prompt_optimizer: bool = True
+    fast_pretreatment: bool = False
+    aigc_watermark: bool = False
+    callback_url: str | None = None
+    dialect: str = field(default="", compare=False)
+    params: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Canonical field → the caller's own spelling of it."""
+    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    """What the reader of the dialect could not make sense of; pre-flight refuses with these and its own findings."""
+
+    @property
+    def mode(self) -> Mode:
+        if self.subject_reference is not None:
+            return Mode.SUBJECT
+        if self.last_frame_image is not None:
+            return Mode.FIRST_LAST
+        if self.first_frame_image is not None:
+            return Mode.IMAGE
+        return Mode.TEXT
+
+    def param(self, name: str) -> str:
+        """The caller's own spelling of a canonical field."""
+        return self.params.get(name, name)
+
+    def canonical(self) -> dict[str, object]:
+        """The fields that make two requests the same, in a fixed order, JSON-ready."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
+
+    def fingerprint(self) -> str:
+        """Equal for two requests exactly if their parsed fields are; 64 hex digits."""
+        text = json.dumps(self.canonical(), ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One combination that a model sells. `resolution` and `duration_s` are None where the model has no such field.
+
+    `price` is None where no price is known. `unsaid` are the request fields that are never sent for this offer,
+    because the model knows only one value of them.
+    """
+
+    model: str
+    mode: Mode
+    resolution: str | None
+    duration_s: int | None
+    price: int | None
+    unsaid: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a virtual key and its team, authenticated, for one request."""
+
+    key_id: str
+    team: str | None = None
+    models: tuple[str, ...] = ("*",)
+    dialect: str | None = None
+    """The dialect this key is pinned to on shared paths."""
+
+    def may_see(self, task: "Task") -> bool:
+        """A task belongs to the caller's team; without a team, to the very key that made it."""
+        if self.team is not None or task.team is not None:
+            return self.team == task.team
+        return self.key_id == task.caller
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which key of which upstream carries a task."""
+
+    upstream: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof of acceptance: the upstream's own id, and what it said it reserved (its own unit), where it says so."""
+
+    upstream_id: str
+    reserved: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task has no video: a word from the dialects' published lists and a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the upstream found. `progress` is 0–100 where the provider reports one."""
+
+    status: Status
+    progress: int | None = None
+    link: str | None = None
+    failure: Failure | None = None
+    strange: str | None = None
+    """A status word that the provider's documents do not list; the task counts as processing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One request that was opened here, as storage knows it."""
+
+    id: int
+    state: State
+    caller: str
+    team: str | None
+    dialect: str
+    request: VideoRequest
+    """Canonical: model, resolution and duration are filled in."""
+    fingerprint: str
+    mode: Mode
+    price: int | None
+    currency: str
+    upstream: str
+    key_id: str
+    upstream_id: str | None = None
+    attempts: int = 1
+    progress: int = 0
+    generating: bool = False
+    """The upstream was seen at work (as opposed to: accepted, waiting)."""
+    link: str | None = None
+    failure: Failure | None = None
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    looked_at: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def status(self) -> Status:
+        if self.state is State.COMPLETED:
+            return Status.COMPLETED
+        if self.state in (State.FAILED, State.REFUSED):
+            return Status.FAILED
+        if self.state is State.RUNNING and self.generating:
+            return Status.PROCESSING
+        return Status.PENDING
+
+    @property
+    def submission(self) -> str | None:
+        """The extension field that tells an unusual submission apart (CONTRACT section 7), else None."""
+        return _SUBMISSION.get(self.state)
+
+
+_SUBMISSION = {State.QUEUED: "queued", State.OPENED: "sending", State.UNCONFIRMED: "unconfirmed"}
