@@ -15,9 +15,10 @@ A class answers by its attributes, so no code ever inspects a message:
     ├─ PolicyError     ModelNotAllowed · TooFast
     ├─ UpstreamError
     │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
-    │  │               KeyBarred · BadCall · CallTooLarge · ContentRejected · Misconfigured
+    │  │               KeyBarred · BadCall · CallTooLarge · ContentRejected · Misconfigured · Walled
+    │  ├─ LookFailed
     │  └─ InDoubt
-    └─ Unavailable · StorageDown · Draining · Internal
+    └─ Unavailable · Resting · StorageDown · Draining · Internal
 
 Only a `Refused` proves that nothing was bought. Everything that is not in this tree, a bug or a cancelled
 coroutine, counts as doubt wherever money is concerned.
@@ -188,10 +189,12 @@ class UpstreamError(GatewayError):
         param: str | None = None,
         retry_after: int | None = None,
         http_status: int | None = None,
+        is_vague: bool = False,
     ) -> None:
         super().__init__(message, param=param, retry_after=retry_after)
         self.row = row
         self.http_status = http_status
+        self.is_vague = is_vague  # an edge may have said it, not the provider itself
 
 
 class Refused(UpstreamError):
@@ -289,9 +292,23 @@ class ContentRejected(Refused):
 
 
 class Misconfigured(Refused):
-    """The place we called is not the resource (H7, H13, H14)."""
+    """The place we called is not the resource (H7, H14)."""
 
     again = Again.ANOTHER_UPSTREAM
+
+
+class Walled(Refused):
+    """A firewall or a country rule stood before the provider (H13)."""
+
+    again = Again.ANOTHER_UPSTREAM
+
+
+class LookFailed(UpstreamError):
+    """A free call taught nothing (FAILURES section 5). `is_missing`: the upstream does not know the task."""
+
+    def __init__(self, message: str, *, row: str, http_status: int | None = None, is_missing: bool = False) -> None:
+        super().__init__(message, row=row, http_status=http_status)
+        self.is_missing = is_missing
 
 
 class InDoubt(UpstreamError):
@@ -310,6 +327,13 @@ class Unavailable(GatewayError):
     status = 503
     code = "no_usable_key"
     fault = Fault.UPSTREAM
+
+
+class Resting(Unavailable):
+    """Every upstream that could take it rests after failing in passing; the same request can help, later."""
+
+    code = "upstream_resting"
+    repeat = True
 
 
 class StorageDown(GatewayError):

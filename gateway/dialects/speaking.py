@@ -1,12 +1,13 @@
-"""What every dialect has in common: the endpoints it lists, what it is shown of a task, and what it must be able to do."""
+"""What every dialect has in common: its endpoints, what it is shown of a task, and what it must be able to do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from gateway.errors import GatewayError
-from gateway.video import Task, VideoRequest
+from gateway.errors import GatewayError, Problem, UnknownModel
+from gateway.money import MICROS
+from gateway.video import Status, Task, VideoRequest
 
 
 class Action(StrEnum):
@@ -44,6 +45,22 @@ class Balance:
     held: int
     spent: int
 
+    @property
+    def remaining(self) -> int | None:
+        """What can still be ordered, or None without a budget.
+
+        Never below zero: a budget may be lowered under what is spent, and -1 reads as unlimited (FACTS 2.4).
+        """
+        return None if self.limit is None else max(0, self.limit - self.held - self.spent)
+
+
+class Row(NamedTuple):
+    """How a dialect says one of the house's error codes."""
+
+    status: int
+    code: str
+    type: str
+
 
 class Dialect(Protocol):
     """A client's way of speaking. A module satisfies this by having these names; none of them does I/O."""
@@ -73,3 +90,57 @@ class Dialect(Protocol):
 
     def render_error(self, error: GatewayError, action: Action) -> tuple[int, dict[str, Any]]:
         """HTTP status and body. `error.problems` already carries the caller's own field names and spellings."""
+
+
+def progress(task: Task) -> int:
+    """0–100; only a completed task has 100, whatever the upstream said before."""
+    return 100 if task.status is Status.COMPLETED else max(0, min(task.progress, 99))
+
+
+def extension(task: Task) -> dict[str, str]:
+    """The `submission` field of an unusual submission, nothing otherwise (CONTRACT section 7)."""
+    return {} if task.submission is None else {"submission": task.submission}
+
+
+def failure(task: Task) -> dict[str, dict[str, str]]:
+    """The `error` of a task that failed, nothing otherwise."""
+    if task.status is not Status.FAILED:
+        return {}
+    if task.failure is None:
+        return {"error": {"code": "unknown_error", "message": "the task failed for an unknown reason"}}
+    return {"error": {"code": task.failure.code, "message": task.failure.message}}
+
+
+def amount(micros: int) -> float:
+    """Millionths as the JSON number that is nearest to the exact amount."""
+    return micros / MICROS
+
+
+def row(rows: Mapping[str, Row], error: GatewayError) -> Row:
+    """The dialect's words for an error. A code without a row speaks for itself: better than to hide it."""
+    general = "invalid_request_error" if error.status < 500 else "api_error"
+    return rows.get(error.code, Row(error.status, error.code, general))
+
+
+def sentence(error: GatewayError) -> str:
+    """An error for people who are shown only its message: the field, the rule and the allowed values."""
+    if not error.problems:
+        return error.message
+    first = error.problems[0]
+    field = "" if f"`{first.param}`" in error.message else f"{first.param}: "
+    allowed = f"; allowed: {', '.join(first.allowed)}" if first.allowed else ""
+    return field + error.message + allowed
+
+
+def field_of(error: GatewayError) -> str | None:
+    """The field an error is about, where one is known."""
+    return error.param or ("model" if error.code == UnknownModel.code else None)
+
+
+def findings(error: GatewayError) -> dict[str, list[dict[str, Any]]]:
+    """All `problems` of a request, nothing where the error is not about fields."""
+    return {"problems": [_finding(problem) for problem in error.problems]} if error.problems else {}
+
+
+def _finding(problem: Problem) -> dict[str, Any]:
+    return {"param": problem.param, "message": problem.message, "allowed": list(problem.allowed)}

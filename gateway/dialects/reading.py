@@ -1,0 +1,235 @@
+"""Reading a JSON body that buys something: nothing is dropped, clamped or coerced, and every problem is collected.
+
+A `Kind` says what a value must be; the `Reader` walks the body by it and remembers which fields it was asked for, so
+that in the end it can refuse all others by name. What it brings back is `Said`: the value, and the caller's own
+spelling of the field, which later findings are told under. A field that cannot be read makes exactly one problem and
+counts as unsaid; whoever finds something at the same spelling afterwards knows that it has been spoken of.
+
+`null` means that nothing was said.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Generic, TypeVar
+
+from gateway.errors import Problem
+from gateway.jsontext import JsonError, read_strict_text
+from gateway.video import VideoRequest
+
+V = TypeVar("V")
+
+# A caller's mistake is a field or two. More unknown fields than this are somebody trying how much we write back.
+_UNKNOWN_MAX = 20
+_NAME_CHARACTERS_MAX = 64
+# Below this likeness a suggestion confuses more than it helps ("seed" is not a misspelt "seconds").
+_LIKENESS_MIN = 0.7
+
+# What other video interfaces know and these models have no counterpart of (FACTS 7.2): no field is near to them.
+NOWHERE: Mapping[str, None] = dict.fromkeys(
+    ("mode", "width", "height", "fps", "seed", "n", "response_format", "aspect_ratio", "negative_prompt")
+)
+
+
+@dataclass(frozen=True)  # without slots: `Said[str](…)` sets an attribute that CPython 3.11 trips over otherwise
+class Kind(Generic[V]):
+    """What a value must be. `read` gives None for a value that is not of the kind, which the `rule` then explains."""
+
+    read: Callable[[object], V | None]
+    rule: str
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Said(Generic[V]):
+    """A value under the caller's own spelling. None: nothing was said, or (`is_broken`) nothing that can be read."""
+
+    param: str
+    value: V | None = None
+    is_broken: bool = False
+
+
+class Reader:
+    """Reads one body. Fields are named by path: `duration`, `metadata.resolution`."""
+
+    def __init__(self, dialect: str, body: Mapping[str, Any]) -> None:
+        self.problems: list[Problem] = []
+        self._dialect = dialect
+        self._objects: dict[str, Mapping[str, Any] | None] = {"": body}  # None: said, but not an object
+        self._known: list[str] = []
+
+    def open(self, path: str, kind: "Kind[Mapping[str, Any]]") -> None:
+        """Make the members of an inner object readable. Where it is broken, so are they, under its own name."""
+        inner = self.value(path, kind)
+        self._objects[path] = None if inner.is_broken else inner.value or {}
+
+    def value(self, path: str, kind: Kind[V]) -> Said[V]:
+        """The value at a path."""
+        said = self._find(path)
+        return Said(said.param, None, said.is_broken) if said.value is None else self._read(path, said.value, kind)
+
+    def required(self, path: str, kind: Kind[V]) -> Said[V]:
+        """The same; saying nothing is a problem, too."""
+        said = self.value(path, kind)
+        return self._broken(path, "is required", kind.allowed) if said.value is None and not said.is_broken else said
+
+    def values(self, path: str, kind: Kind[V], *, at_most: int, rule: str) -> tuple[Said[V], ...]:
+        """The items of a list, always `at_most` of them: the missing ones are unsaid, under the list's own name."""
+        said = self._find(path)
+        if said.is_broken:
+            return (Said(said.param, is_broken=True),) * at_most
+        items = [] if said.value is None else said.value
+        if not isinstance(items, list) or len(items) > at_most:
+            return (self._broken(path, rule),) * at_most
+        read = [self._read(f"{path}[{index}]", item, kind) for index, item in enumerate(items)]
+        return (*read, *[Said[V](path)] * (at_most - len(read)))
+
+    def ignore(self, path: str) -> None:
+        """Let a field pass unread."""
+        self._known.append(path)
+
+    def agreed(self, *spellings: Said[V]) -> Said[V]:
+        """One thing that may be spelt in several ways, the preferred one first. Different values are a problem."""
+        said = [spelling for spelling in spellings if spelling.value is not None]
+        if not said:
+            return next((spelling for spelling in spellings if spelling.is_broken), spellings[0])
+        for other in said[1:]:
+            if other.value != said[0].value:
+                rule = f"`{said[0].param}` and `{other.param}` are two spellings of one thing and differ; give one"
+                return self._broken(said[0].param, rule)
+        return said[0]
+
+    def request(self, spelt_elsewhere: Mapping[str, str | None], **fields: Said[Any]) -> VideoRequest:
+        """The request, under canonical names. All fields nobody asked for are refused.
+
+        `spelt_elsewhere`: other dialects' fields → this dialect's spelling, None where it has none.
+        """
+        self.problems.extend(self._unknown(spelt_elsewhere))
+        values = {name: said.value for name, said in fields.items() if said.value is not None}
+        if values.get("prompt") == "":
+            del values["prompt"]  # some clients fill in every field: an empty prompt says nothing
+        return VideoRequest(
+            **values,
+            dialect=self._dialect,
+            params={name: said.param for name, said in fields.items()},
+            problems=tuple(self.problems),
+        )
+
+    def _find(self, path: str) -> Said[Any]:
+        self._known.append(path)
+        where, _, name = path.rpartition(".")
+        members = self._objects[where]
+        return Said(where, is_broken=True) if members is None else Said(path, members.get(name))
+
+    def _read(self, path: str, given: object, kind: Kind[V]) -> Said[V]:
+        value = kind.read(given)
+        return self._broken(path, kind.rule, kind.allowed) if value is None else Said(path, value)
+
+    def _broken(self, path: str, rule: str, allowed: tuple[str, ...] = ()) -> Said[Any]:
+        self.problems.append(Problem(path, rule, allowed))
+        return Said(path, is_broken=True)
+
+    def _unknown(self, spelt_elsewhere: Mapping[str, str | None]) -> Iterator[Problem]:
+        found = 0
+        for where, members in self._objects.items():
+            prefix = f"{where}." if where else ""
+            allowed = tuple(path for path in self._known if path.rpartition(".")[0] == where)
+            for name in members or ():
+                if prefix + name in allowed:
+                    continue
+                found += 1
+                if found > _UNKNOWN_MAX:
+                    yield Problem(where or "body", "there are more unknown fields than are listed here", allowed)
+                    return
+                path = _shown(prefix, name)
+                yield Problem(path, f"unknown field `{path}`{self._way_out(name, spelt_elsewhere)}", allowed)
+
+    def _way_out(self, name: str, spelt_elsewhere: Mapping[str, str | None]) -> str:
+        ends = {path.rpartition(".")[2]: path for path in reversed(self._known)}
+        spelling = spelt_elsewhere.get(name, ends.get(name))
+        if spelling is not None:
+            return f"; {self._dialect} spells it `{spelling}`"
+        if name in spelt_elsewhere:
+            return f"; {self._dialect} has nothing like it, leave it out"
+        near = get_close_matches(name[:_NAME_CHARACTERS_MAX].casefold(), ends, n=1, cutoff=_LIKENESS_MIN)
+        return f"; did you mean `{ends[near[0]]}`?" if near else ""
+
+
+def resolution(*allowed: str) -> Kind[str]:
+    """A resolution word in any letter case, folded to upper. The catalog judges whether it is on offer."""
+    return Kind(_read_resolution, "must be a resolution: a number of lines followed by p", allowed)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _name(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _boolean(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _whole_number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _numeral(value: object) -> int | None:
+    return int(value) if isinstance(value, str) and _NUMERAL.fullmatch(value) else None
+
+
+def _number_or_numeral(value: object) -> int | None:
+    return _numeral(value) if isinstance(value, str) else _whole_number(value)
+
+
+def _link(value: object) -> str | None:
+    return value if isinstance(value, str) and _LINK.match(value) else None
+
+
+def _image(value: object) -> str | None:
+    return value if isinstance(value, str) and (_LINK.match(value) or _DATA_URL.match(value)) else None
+
+
+def _read_resolution(value: object) -> str | None:
+    return value.upper() if isinstance(value, str) and _RESOLUTION.fullmatch(value) else None
+
+
+def _object(value: object) -> Mapping[str, Any] | None:
+    return value if isinstance(value, Mapping) else None
+
+
+def _object_or_json(value: object) -> Mapping[str, Any] | None:
+    if not isinstance(value, str):
+        return _object(value)
+    try:
+        return _object(read_strict_text(value))
+    except JsonError:
+        return None
+
+
+def _shown(prefix: str, name: str) -> str:
+    """A stranger's field name, fit to be written back: never empty, never long."""
+    short = name if len(name) <= _NAME_CHARACTERS_MAX else name[:_NAME_CHARACTERS_MAX] + "…"
+    return prefix + (short or '""')
+
+
+_LINK = re.compile(r"https?://", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
+_RESOLUTION = re.compile(r"[0-9]{1,5}[pP]")
+_NUMERAL = re.compile(r"0|[1-9][0-9]{0,8}")
+
+TEXT = Kind(_text, "must be a string")
+NAME = Kind(_name, "must be a string that is not empty")
+BOOLEAN = Kind(_boolean, "must be true or false, not a string or a number", ("true", "false"))
+SECONDS = Kind(_whole_number, "must be a whole number of seconds, written as a JSON integer")
+SECONDS_NUMERAL = Kind(_numeral, "must be a whole number of seconds, written as a string of digits")
+SECONDS_EITHER = Kind(_number_or_numeral, "must be a whole number of seconds, as an integer or a string of digits")
+IMAGE = Kind(_image, "must be a link (http:// or https://) or a data URL (data:image/…;base64,…)")
+IMAGE_LINK = Kind(_link, "must be a link (http:// or https://); data URLs are not accepted here")
+OBJECT = Kind(_object, "must be an object")
+OBJECT_OR_JSON = Kind(
+    _object_or_json, "must be an object, or a string of strict JSON that holds one (no key twice, no NaN)"
+)

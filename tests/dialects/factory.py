@@ -1,0 +1,110 @@
+"""One task in every state, and the smallest helpers to look at a request."""
+
+from typing import Any
+
+from gateway import errors
+from gateway.dialects import DIALECTS
+from gateway.video import Failure, Mode, State, Task, VideoRequest
+
+ID = 123456789012345678
+WORD = "video_03dmv9ek31wte"
+LINK = "https://files.example.com/film.mp4"
+FAILURE = Failure("generation_failed", "the film came out empty")
+
+REQUEST = VideoRequest(
+    model="MiniMax-Hailuo-2.3", prompt="a lighthouse at dusk", resolution="768P", duration_s=6, dialect="evolink"
+)
+
+# What storage would know besides, in each state. The times are not whole, because clocks are not.
+STATES: dict[str, dict[str, Any]] = {
+    "queued": {"state": State.QUEUED},
+    "opened": {"state": State.OPENED},
+    "unconfirmed": {"state": State.UNCONFIRMED},
+    "waiting": {"state": State.RUNNING, "started_at": 1757169745.9},
+    "generating": {"state": State.RUNNING, "generating": True, "progress": 50, "started_at": 1757169745.9},
+    "completed": {
+        "state": State.COMPLETED,
+        "progress": 97,
+        "link": LINK,
+        "started_at": 1757169745.9,
+        "finished_at": 1757169800.2,
+    },
+    "failed": {
+        "state": State.FAILED,
+        "progress": 50,
+        "failure": FAILURE,
+        "started_at": 1757169745.9,
+        "finished_at": 1757169800.2,
+    },
+    "refused": {"state": State.REFUSED, "failure": FAILURE, "finished_at": 1757169800.2},
+}
+
+
+def make_task(name: str = "waiting", **other: Any) -> Task:
+    """A task in one of STATES."""
+    known: dict[str, Any] = {
+        "id": ID,
+        "caller": "alice",
+        "team": None,
+        "dialect": "evolink",
+        "request": REQUEST,
+        "fingerprint": "0" * 64,
+        "mode": Mode.TEXT,
+        "price": 280000,
+        "currency": "USD",
+        "upstream": "evolink",
+        "key_id": "main",
+        "created_at": 1757169743.7,
+    }
+    return Task(**{**known, **STATES[name], **other})
+
+
+def parse(dialect: str, body: dict[str, Any]) -> VideoRequest:
+    return DIALECTS[dialect].parse(body)
+
+
+def understood(dialect: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The canonical fields that a body sets, after making sure that it has no problem."""
+    request = parse(dialect, body)
+    assert request.problems == ()
+    unsaid = VideoRequest().canonical()
+    return {name: value for name, value in request.canonical().items() if value != unsaid[name]}
+
+
+def problems(dialect: str, body: dict[str, Any]) -> list[tuple[str, str]]:
+    """(param, message) of every problem of a body that is otherwise in order."""
+    return [(problem.param, problem.message) for problem in parse(dialect, body).problems]
+
+
+def params(dialect: str, body: dict[str, Any]) -> list[str]:
+    return [param for param, _ in problems(dialect, body)]
+
+
+def with_field(path: str, value: Any) -> dict[str, Any]:
+    """A body in which only the model and one field are said: `metadata.resolution` → {"metadata": {…}}."""
+    where, _, name = path.rpartition(".")
+    field: dict[str, Any] = {where: {name: value}} if where else {name: value}
+    return {"model": "MiniMax-Hailuo-02", **field}
+
+
+# Not in the tree yet; their rows are.
+
+
+class BudgetSpent(errors.PolicyError):
+    status = 402
+    code = "budget_spent"
+
+
+class TooManyTasks(errors.PolicyError):
+    status = 429
+    code = "too_many_tasks"
+
+
+class KeyReused(errors.CallerError):
+    status = 422
+    code = "idempotency_key_reused"
+
+
+class TwinRunning(errors.CallerError):
+    status = 409
+    code = "twin_running"
