@@ -1,0 +1,76 @@
+"""Settings that are read and kept, but whose feature this version does not have yet.
+
+To land a feature, delete its row.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from gateway.config.mistakes import render_path
+from gateway.config.settings import Config
+from gateway.config.shape import Loc
+from gateway.secret import Secret
+
+_NOT_ENFORCED = "kept, but not enforced by this version"
+
+
+def _is_set(value: object) -> bool:
+    return value is not None
+
+
+def _is_reject(value: object) -> bool:
+    return value == "reject"
+
+
+def _is_postgresql(value: object) -> bool:
+    return isinstance(value, Secret) and value.reveal().startswith("postgresql:")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    place: str
+    applies: Callable[[object], bool]
+    sentence: str
+
+
+UNBUILT = (
+    _Row("virtual_keys[].budget", _is_set, _NOT_ENFORCED),
+    _Row("virtual_keys[].rpm", _is_set, _NOT_ENFORCED),
+    _Row("virtual_keys[].max_tasks", _is_set, _NOT_ENFORCED),
+    _Row("virtual_keys[].expires", _is_set, _NOT_ENFORCED),
+    _Row("teams[].budget", _is_set, _NOT_ENFORCED),
+    _Row("preflight.camera_commands", _is_reject, "this version warns of unknown camera commands instead of refusing"),
+    _Row("results.archive", _is_set, "kept, but this version does not keep videos"),
+    _Row("callbacks.signing_secret", _is_set, "kept, but this version does not sign callbacks"),
+    _Row("storage.url", _is_postgresql, "this version stores in SQLite only"),
+    _Row("admin_key", _is_set, "kept, but this version has no admin API or dashboard"),
+    _Row("passthrough.upstream", _is_set, "kept, but this version answers 404 on every other /v1 route"),
+)
+
+
+def warnings(config: Config) -> list[str]:
+    """One sentence for each setting that is valid and has no effect yet, with its path."""
+    return [
+        f"{render_path(loc)}: {row.sentence}"
+        for row in UNBUILT
+        for loc, value in _values_at(config, row.place)
+        if row.applies(value)
+    ]
+
+
+def _values_at(config: Config, place: str) -> Iterator[tuple[Loc, object]]:
+    """Every value at a place such as `virtual_keys[].budget`, with its own path."""
+    found: list[tuple[Loc, object]] = [((), config)]
+    for step in place.split("."):
+        name = step.removesuffix("[]")
+        found = [((*loc, name), getattr(value, name)) for loc, value in found if isinstance(value, BaseModel)]
+        if step.endswith("[]"):
+            found = [
+                ((*loc, index), item)
+                for loc, items in found
+                if isinstance(items, tuple)
+                for index, item in enumerate(items)
+            ]
+    yield from found
