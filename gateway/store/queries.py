@@ -1,0 +1,100 @@
+"""What can be asked about tasks: each question a plain function of a connection."""
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
+
+from gateway.store.rows import COLUMNS, task_of
+from gateway.store.schema import attempts, tasks
+from gateway.video import Caller, State, Task
+
+LIVE = (State.OPENED, State.RUNNING, State.UNCONFIRMED)
+"""The states in which an upstream key is, or may be, busy with a task."""
+HELD = (State.QUEUED, *LIVE)
+"""The states in which the price of a task is set aside."""
+
+_LAST_ATTEMPT = and_(attempts.c.task_id == tasks.c.id, attempts.c.number == tasks.c.attempts)
+_FIND = select(*COLUMNS).where(tasks.c.id == bindparam("task_id"))
+
+
+def find(connection: Connection, task_id: int) -> Task | None:
+    """The task of this number."""
+    row = connection.execute(_FIND, {"task_id": task_id}).one_or_none()
+    return None if row is None else task_of(row)
+
+
+def of_caller(connection: Connection, caller: Caller, limit: int, before: int | None) -> list[Task]:
+    """The newest tasks that the caller may see, from those older than task `before`."""
+    query = select(*COLUMNS).where(_seen_by(caller)).order_by(tasks.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(tasks.c.id < before)
+    return [task_of(row) for row in connection.execute(query)]
+
+
+def running(connection: Connection, not_looked_since: float, limit: int) -> list[Task]:
+    """Running tasks whose last stored look is older than this, the longest neglected first."""
+    looked_at = func.coalesce(tasks.c.looked_at, 0.0)
+    query = (
+        select(*COLUMNS)
+        .where(tasks.c.state == State.RUNNING, looked_at < not_looked_since)
+        .order_by(looked_at, tasks.c.id)
+        .limit(limit)
+    )
+    return [task_of(row) for row in connection.execute(query)]
+
+
+def unconfirmed(connection: Connection, before: float, limit: int) -> list[Task]:
+    """Tasks that have been in doubt since before this time, the oldest doubt first."""
+    query = (
+        select(*COLUMNS)
+        .join(attempts, _LAST_ATTEMPT)
+        .where(tasks.c.state == State.UNCONFIRMED, attempts.c.ended_at < before)
+        .order_by(attempts.c.ended_at, tasks.c.id)
+        .limit(limit)
+    )
+    return [task_of(row) for row in connection.execute(query)]
+
+
+def opened(connection: Connection, before: float, limit: int) -> list[Task]:
+    """Tasks whose last attempt began before this time and has no outcome, the oldest attempt first."""
+    query = (
+        select(*COLUMNS)
+        .join(attempts, _LAST_ATTEMPT)
+        .where(tasks.c.state == State.OPENED, attempts.c.started_at < before)
+        .order_by(attempts.c.started_at, tasks.c.id)
+        .limit(limit)
+    )
+    return [task_of(row) for row in connection.execute(query)]
+
+
+def live_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many tasks each (upstream, key id) is, or may be, busy with."""
+    route = (tasks.c.upstream, tasks.c.key_id)
+    query = select(*route, func.count()).where(tasks.c.state.in_(LIVE)).group_by(*route)
+    return {(upstream, key_id): count for upstream, key_id, count in connection.execute(query)}
+
+
+def state_counts(connection: Connection) -> dict[State, int]:
+    """How many tasks stand in each state; every state is named."""
+    found = connection.execute(select(tasks.c.state, func.count()).group_by(tasks.c.state))
+    counts = {State(state): count for state, count in found}
+    return {state: counts.get(state, 0) for state in State}
+
+
+def money(connection: Connection, caller: Caller) -> tuple[int, int]:
+    """What the caller's tasks hold and what they have spent, in millionths."""
+    held = func.sum(case((tasks.c.state.in_(HELD), tasks.c.price)))
+    spent = func.sum(case((tasks.c.state == State.COMPLETED, tasks.c.price)))
+    row = connection.execute(select(held, spent).where(_seen_by(caller))).one()
+    return int(row[0] or 0), int(row[1] or 0)
+
+
+def holder_of(connection: Connection, upstream: str, upstream_id: str) -> int | None:
+    """The task that holds this receipt."""
+    query = select(tasks.c.id).where(tasks.c.upstream == upstream, tasks.c.upstream_id == upstream_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _seen_by(caller: Caller) -> ColumnElement[bool]:
+    # The rule of `Caller.may_see`, as SQL.
+    if caller.team is not None:
+        return tasks.c.team == caller.team
+    return and_(tasks.c.team.is_(None), tasks.c.caller == caller.key_id)

@@ -1,0 +1,169 @@
+"""A task's life in storage: every step one transaction, answered when it is durable.
+
+The rules stand in `moves.py`, the questions in `queries.py`; this is the face that the stories see. `now` is always
+an argument. Any method may raise StorageDown, and then the step did not happen.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from gateway import ids
+from gateway.store import moves, queries
+from gateway.store.database import Database
+from gateway.store.moves import ReceiptTaken, Verdict
+from gateway.store.schema import meta
+from gateway.video import Caller, Failure, Look, Offer, Receipt, Route, State, Task, VideoRequest
+
+_SECRET_BYTES = 32
+_ID_TRIES = 5  # two creates of one millisecond collide once in four million
+_SWEPT_MAX = 1000  # doubt is rare; a sweep that finds more comes round again
+
+
+class Registry:
+    """Opens tasks, moves them through their states, and answers questions about them.
+
+    A move takes the task as this class last gave it out, and returns it as it is now. A move from a state that does
+    not allow it raises WrongState and changes nothing.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    # --- a task's life -------------------------------------------------------------------------------------------
+
+    async def open(
+        self, request: VideoRequest, caller: Caller, offer: Offer, route: Route, *, currency: str, now: float
+    ) -> tuple[Task, bool]:
+        """Make the intention durable: the task, opened, and its first attempt. The bool says that the task is new."""
+        task = Task(
+            id=0,
+            state=State.OPENED,
+            caller=caller.key_id,
+            team=caller.team,
+            dialect=request.dialect,
+            request=request,
+            fingerprint=request.fingerprint(),
+            mode=offer.mode,
+            price=offer.price,
+            currency=currency,
+            upstream=route.upstream,
+            key_id=route.key_id,
+            created_at=now,
+        )
+        for tries_left in reversed(range(_ID_TRIES)):
+            task = replace(task, id=ids.new_number(now))
+            try:
+                await self._db.run(partial(moves.open_task, task=task))
+            except IntegrityError:
+                if tries_left == 0 or await self.get(task.id) is None:
+                    raise  # no collision: the row itself breaks a rule
+            else:
+                break
+        return task, True
+
+    async def turn(self, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
+        """After a sure refusal: end this attempt and intend the next, with another route. Only from opened."""
+        return await self._db.run(partial(moves.turn, task=task, verdict=verdict, route=route, now=now))
+
+    async def start(self, task: Task, receipt: Receipt, now: float) -> Task:
+        """Keep the proof of acceptance: opened or unconfirmed → running.
+
+        A task that holds this very receipt already is returned as it is, so that a repeat does no harm. ReceiptTaken
+        when another task holds it (FAILURES H5).
+        """
+        try:
+            return await self._db.run(partial(moves.start, task=task, receipt=receipt, now=now))
+        except IntegrityError:
+            holder = partial(queries.holder_of, upstream=task.upstream, upstream_id=receipt.upstream_id)
+            holder_id = await self._db.read(holder)
+            if holder_id is None or holder_id == task.id:
+                raise
+            raise ReceiptTaken(task.id, holder_id) from None
+
+    async def doubt(self, task: Task, verdict: Verdict, now: float) -> Task:
+        """It may have been accepted: opened → unconfirmed. The price stays held and nothing is sent again."""
+        return await self._db.run(partial(moves.doubt, task=task, verdict=verdict, now=now))
+
+    async def abandon(self, task: Task, failure: Failure, verdict: Verdict, now: float) -> Task:
+        """Surely nothing was bought: opened or unconfirmed → refused."""
+        return await self._db.run(partial(moves.abandon, task=task, failure=failure, verdict=verdict, now=now))
+
+    async def note(self, task_id: int, look: Look, now: float) -> Task:
+        """Write down what a look at the upstream found. A final task is returned as it is.
+
+        A look that finds nothing new costs no write, except that `looked_at` is stored once a minute
+        (`moves.TOUCH_S`); the task that is returned always says `looked_at=now` while it runs.
+        """
+        task = await self.get(task_id)
+        if task is not None and task.is_final:
+            return task
+        if task is not None and task.state is State.RUNNING and not moves.news(task, look, now):
+            return replace(task, looked_at=now)
+        return await self._db.run(partial(moves.note, task_id=task_id, look=look, now=now))
+
+    async def relocate(self, task_id: int, link: str, now: float) -> Task:
+        """Give a completed task another link to its video."""
+        return await self._db.run(partial(moves.relocate, task_id=task_id, link=link, now=now))
+
+    async def fail(
+        self, task_id: int, failure: Failure, now: float, from_states: Iterable[State] = moves.SOURCES["fail"]
+    ) -> Task:
+        """Give up on a task, if it still is in one of these states: running or unconfirmed → failed."""
+        sources = frozenset(from_states)
+        return await self._db.run(partial(moves.fail, task_id=task_id, failure=failure, now=now, sources=sources))
+
+    async def recover(self, now: float) -> int:
+        """At start, before anything is served: put every task that is still opened in doubt (FAILURES T14)."""
+        return await self._db.run(partial(moves.recover, now=now))
+
+    # --- questions -----------------------------------------------------------------------------------------------
+
+    async def get(self, task_id: int) -> Task | None:
+        """The task of this number. Whether a caller may see it is `Caller.may_see`."""
+        return await self._db.read(partial(queries.find, task_id=task_id))
+
+    async def of_caller(self, caller: Caller, limit: int, *, before: int | None = None) -> list[Task]:
+        """The tasks that the caller may see, newest first; with `before`, only those older than that task."""
+        return await self._db.read(partial(queries.of_caller, caller=caller, limit=limit, before=before))
+
+    async def running(self, not_looked_since: float, limit: int) -> list[Task]:
+        """Running tasks whose last stored look is older than this, the longest neglected first."""
+        return await self._db.read(partial(queries.running, not_looked_since=not_looked_since, limit=limit))
+
+    async def unconfirmed(self, before: float, limit: int = _SWEPT_MAX) -> list[Task]:
+        """Tasks whose doubt arose before this time (not: that were created before it), oldest doubt first."""
+        return await self._db.read(partial(queries.unconfirmed, before=before, limit=limit))
+
+    async def opened(self, before: float, limit: int = _SWEPT_MAX) -> list[Task]:
+        """Tasks still opened whose last attempt began before this time, oldest first."""
+        return await self._db.read(partial(queries.opened, before=before, limit=limit))
+
+    async def live_counts(self) -> dict[tuple[str, str], int]:
+        """How many opened, running and unconfirmed tasks each (upstream, key id) carries."""
+        return await self._db.read(queries.live_counts)
+
+    async def state_counts(self) -> dict[State, int]:
+        """How many tasks stand in each state; states without tasks are there with 0."""
+        return await self._db.read(queries.state_counts)
+
+    async def money(self, caller: Caller) -> tuple[int, int]:
+        """(held, spent) in millionths: the prices of unfinished and of completed tasks that the caller may see."""
+        return await self._db.read(partial(queries.money, caller=caller))
+
+    async def secret(self, name: str) -> bytes:
+        """A random secret of this database, made when it is first asked for and the same ever after."""
+        return bytes.fromhex(await self._db.run(partial(_secret, name=f"secret:{name}")))
+
+
+def _secret(connection: Connection, name: str) -> str:
+    # Looked up and made in one transaction that excludes other writers, so two processes cannot make two.
+    found = connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
+    if found is None:
+        found = secrets.token_hex(_SECRET_BYTES)
+        connection.execute(insert(meta), {"name": name, "value": found})
+    return found

@@ -1,0 +1,190 @@
+"""The tables, and the check that a file is ours before anything is written to it.
+
+What the code promises about a task's life (DESIGN section 4), the constraints say again: a bug here must fail, not
+lose money. Times are seconds since 1970, prices millionths of the currency. Prompts live in `tasks.request` only.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    insert,
+    inspect,
+    select,
+)
+
+from gateway.errors import StorageDown
+from gateway.store.database import Database
+from gateway.video import FINAL, State
+
+VERSION = 1
+_VERSION_NAME = "schema_version"
+
+
+class SchemaRefused(Exception):
+    """The file is nothing this program may write to. The message is one line for the person who runs the gateway."""
+
+
+class SchemaTooNew(SchemaRefused):
+    """A newer Reelgate wrote the file."""
+
+
+class ForeignDatabase(SchemaRefused):
+    """Somebody else's file."""
+
+
+def _one_of(column: str, words: Iterable[str]) -> str:
+    return f"{column} IN ({', '.join(repr(str(word)) for word in sorted(words))})"
+
+
+metadata = MetaData()
+
+# On SQLite an INTEGER PRIMARY KEY is the row's own place in the file: ids sort by age, so rows are only ever appended.
+_TaskId = BigInteger().with_variant(Integer(), "sqlite")
+
+_HAS_RECEIPT = _one_of("state", (State.RUNNING, State.COMPLETED))
+_HAS_NONE = _one_of("state", (State.QUEUED, State.OPENED, State.UNCONFIRMED, State.REFUSED))
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", _TaskId, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("caller", Text, nullable=False),
+    Column("team", Text),
+    Column("dialect", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("price", BigInteger),
+    Column("currency", Text, nullable=False),
+    Column("upstream", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("upstream_id", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("progress", Integer, nullable=False),
+    Column("generating", Boolean, nullable=False),
+    Column("link", Text),
+    Column("failure_code", Text),
+    Column("failure_message", Text),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("looked_at", Double),
+    CheckConstraint(_one_of("state", State), name="state_is_known"),
+    CheckConstraint("price >= 0", name="price_is_no_debt"),
+    CheckConstraint("attempts >= 0", name="attempts_are_counted"),
+    CheckConstraint("progress BETWEEN 0 AND 100", name="progress_is_percent"),
+    CheckConstraint(
+        f"NOT ({_HAS_RECEIPT}) OR (upstream_id IS NOT NULL AND started_at IS NOT NULL)", name="receipt_held"
+    ),
+    CheckConstraint(f"NOT ({_HAS_NONE}) OR upstream_id IS NULL", name="receipt_not_held"),
+    CheckConstraint(f"({_one_of('state', FINAL)}) = (finished_at IS NOT NULL)", name="final_is_finished"),
+    CheckConstraint("(state = 'completed') = (link IS NOT NULL)", name="completed_has_link"),
+    CheckConstraint(
+        f"({_one_of('state', (State.FAILED, State.REFUSED))}) = "
+        "(failure_code IS NOT NULL AND failure_message IS NOT NULL)",
+        name="failed_says_why",
+    ),
+)
+
+_receipt_held = tasks.c.upstream_id.is_not(None)
+Index(
+    "tasks_receipt",  # an upstream's id belongs to one task (FAILURES H5)
+    tasks.c.upstream,
+    tasks.c.upstream_id,
+    unique=True,
+    sqlite_where=_receipt_held,
+    postgresql_where=_receipt_held,
+)
+Index("tasks_state", tasks.c.state, tasks.c.upstream, tasks.c.key_id)
+# Each task is in one of these two: with a team it is the team's, without one the key's (`Caller.may_see`).
+_of_team = tasks.c.team.is_not(None)
+_of_key = tasks.c.team.is_(None)
+Index("tasks_team", tasks.c.team, tasks.c.id, sqlite_where=_of_team, postgresql_where=_of_team)
+Index("tasks_caller", tasks.c.caller, tasks.c.id, sqlite_where=_of_key, postgresql_where=_of_key)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey("tasks.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("upstream", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("outcome", Text, nullable=False),
+    Column("row", Text),  # the line of FAILURES that judged it, such as H20
+    Column("http_status", Integer),
+    Column("reason", Text),
+    Column("reserved", Double),  # what the upstream said it set aside, in its own unit
+    CheckConstraint("number >= 1", name="number_is_counted"),
+    CheckConstraint(_one_of("outcome", ("intent", "accepted", "refused", "doubt")), name="outcome_is_known"),
+    CheckConstraint("(outcome = 'intent') = (ended_at IS NULL)", name="ended_has_outcome"),
+    sqlite_with_rowid=False,
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+
+async def prepare(db: Database) -> None:
+    """Create the tables in an empty file; leave a file of this version as it is; refuse anything else.
+
+    Raises SchemaRefused before a byte of a strange file is changed, StorageDown where the file cannot be written.
+    """
+    try:
+        await db.read(_version_of)
+    except StorageDown as error:
+        if _is_no_database(error):
+            raise ForeignDatabase(f"{db.path} is not a database: name another file, or remove this one") from None
+        raise
+    await db.run(_create)
+    await db.probe()  # where the tables were there already, nothing has been written yet
+
+
+def _create(connection: Connection) -> None:
+    # Looked at again inside the transaction: another process may have begun at the same moment.
+    if _version_of(connection) is None:
+        metadata.create_all(connection)
+        connection.execute(insert(meta), {"name": _VERSION_NAME, "value": str(VERSION)})
+
+
+def _version_of(connection: Connection) -> int | None:
+    """The version of a file that is ours, None for an empty one."""
+    look = inspect(connection)
+    names = look.get_table_names()
+    if not names and not look.get_view_names():
+        return None
+    path = connection.engine.url.database
+    value = None
+    if meta.name in names and {column["name"] for column in look.get_columns(meta.name)} == {"name", "value"}:
+        value = connection.execute(select(meta.c.value).where(meta.c.name == _VERSION_NAME)).scalar()
+    if value is None or not str(value).isdecimal() or int(value) < 1:
+        raise ForeignDatabase(f"{path} holds tables that are not Reelgate's: name another file")
+    if int(value) > VERSION:
+        raise SchemaTooNew(
+            f"{path} was written by a newer Reelgate (schema {value}, this one knows {VERSION}): update Reelgate"
+        )
+    return int(value)
+
+
+def _is_no_database(error: StorageDown) -> bool:
+    original = getattr(error.__cause__, "orig", error.__cause__)
+    return getattr(original, "sqlite_errorname", None) == "SQLITE_NOTADB"

@@ -1,0 +1,101 @@
+"""The smallest world a store needs: a file, a request, and somebody who asks."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.store import Database, Registry, Verdict, prepare
+from gateway.video import Caller, Failure, Look, Mode, Offer, Receipt, Route, State, Status, Task, VideoRequest
+
+NOW = 1_800_000_000.0
+PROMPT = "A secret cat walks over a piano"
+
+
+@dataclass
+class World:
+    path: Path
+    now: float = NOW
+    request: VideoRequest = field(
+        default_factory=lambda: VideoRequest(
+            model="MiniMax-Hailuo-2.3", prompt=PROMPT, resolution="768P", duration_s=6, dialect="evolink"
+        )
+    )
+    offer: Offer = field(default_factory=lambda: Offer("MiniMax-Hailuo-2.3", Mode.TEXT, "768P", 6, 280_000))
+    caller: Caller = field(default_factory=lambda: Caller("alice"))
+    route: Route = field(default_factory=lambda: Route("evo", "key-1"))
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    @asynccontextmanager
+    async def database(self, **options: Any) -> AsyncIterator[Database]:
+        db = Database.open(self.url, **options)
+        try:
+            await prepare(db)
+            yield db
+        finally:
+            await db.close()
+
+    @asynccontextmanager
+    async def registry(self, **options: Any) -> AsyncIterator[Registry]:
+        async with self.database(**options) as db:
+            yield Registry(db)
+
+    async def opened(self, registry: Registry, **changes: Any) -> Task:
+        given = {"request": self.request, "caller": self.caller, "offer": self.offer, "route": self.route}
+        task, is_new = await registry.open(**{**given, **changes}, currency="USD", now=self.now)
+        assert is_new
+        return task
+
+    async def in_state(self, registry: Registry, state: State) -> Task:
+        """A fresh task in this state, brought there by the moves themselves."""
+        task = await self.opened(registry)
+        later = self.now + 1
+        if state is State.QUEUED:  # nothing queues yet: put it there by hand
+            self.execute("UPDATE tasks SET state = 'queued' WHERE id = ?", task.id)
+        elif state is State.UNCONFIRMED:
+            await registry.doubt(task, Verdict("submission_unconfirmed", "T9"), later)
+        elif state is State.REFUSED:
+            await registry.abandon(task, Failure("rate_limited", "busy"), Verdict("rate_limited", "H20", 429), later)
+        elif state in (State.RUNNING, State.COMPLETED, State.FAILED):
+            await registry.start(task, Receipt(f"u-{task.id}"), later)
+            if state is State.COMPLETED:
+                await registry.note(task.id, Look(Status.COMPLETED, link="https://x/v.mp4"), later)
+            if state is State.FAILED:
+                await registry.note(task.id, Look(Status.FAILED, failure=Failure("generation_failed", "no")), later)
+        found = await registry.get(task.id)
+        assert found is not None
+        assert found.state is state
+        return found
+
+    def execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """What somebody else sees in the file, or does to it: a connection of its own, outside of the house."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            return connection.execute(sql, values).fetchall()
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of every table."""
+        order = {"tasks": "id", "attempts": "task_id, number", "meta": "name"}
+        return {name: self.execute(f"SELECT * FROM {name} ORDER BY {key}") for name, key in order.items()}  # noqa: S608
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "tasks.db")
+
+
+@pytest.fixture
+def run() -> Callable[[Callable[[], Awaitable[None]]], None]:
+    """Runs the story of a test, which must be over within half a minute."""
+
+    def run_story(story: Callable[[], Awaitable[None]]) -> None:
+        asyncio.run(asyncio.wait_for(story(), 30))
+
+    return run_story

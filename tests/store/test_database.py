@@ -1,0 +1,378 @@
+"""A step is durable when it is answered, alone in its failure, and no storage failure passes the door untranslated."""
+
+import asyncio
+import os
+import resource
+import sqlite3
+import tempfile
+import traceback
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from gateway.errors import StorageDown
+from gateway.store import Database, prepare
+from gateway.store.schema import meta
+
+NOBODY = 65_534
+
+
+@contextmanager
+def without_roots_rights():
+    """Root may write to read-only files; for a while, be somebody who may not."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def put(name, value="x"):
+    return lambda connection: connection.execute(insert(meta), {"name": name, "value": value}) and None
+
+
+def names(connection):
+    return set(connection.execute(select(meta.c.name)).scalars()) - {"schema_version"}
+
+
+def pragma(name):
+    def step(connection):
+        result = connection.exec_driver_sql(f"PRAGMA {name}")
+        return result.scalar() if result.returns_rows else None
+
+    return step
+
+
+def commits_of(db):
+    seen = []
+    event.listen(db._writer.engine, "commit", lambda connection: seen.append(1))
+    return seen
+
+
+@contextmanager
+def locked(path):
+    """Another process that writes and does not finish."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@contextmanager
+def disk_full(path):
+    """No file may grow beyond what the write-ahead log is now."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    wal = path.with_name(f"{path.name}-wal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (wal.stat().st_size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+# --- durable and together -----------------------------------------------------------------------------------------
+
+
+def test_the_writer_is_set_up_for_durability(world, run):
+    async def story():
+        async with world.database() as db:
+            assert await db.run(pragma("synchronous")) == 2  # FULL
+            assert await db.run(pragma("journal_mode")) == "wal"
+            assert await db.run(pragma("foreign_keys")) == 1
+            assert await db.run(pragma("busy_timeout")) == 5000
+            assert await db.read(pragma("busy_timeout")) == 5000
+
+    run(story)
+
+
+def test_a_step_is_in_the_file_when_it_is_answered(world, run):
+    async def story():
+        async with world.database() as db:
+            for number in range(20):
+                await db.run(put(f"n{number}"))
+                assert world.execute("SELECT 1 FROM meta WHERE name = ?", f"n{number}") == [(1,)]
+                assert f"n{number}" in await db.read(names)
+
+    run(story)
+
+
+def test_steps_that_wait_together_are_committed_together(world, run):
+    async def story():
+        async with world.database() as db:
+            commits = commits_of(db)
+            with locked(world.path):  # holds the writer at BEGIN, so that the others gather behind it
+                first = asyncio.create_task(db.run(put("first")))
+                await asyncio.sleep(0.05)
+                others = [asyncio.create_task(db.run(put(f"n{number}"))) for number in range(100)]
+                await asyncio.sleep(0.05)
+            await asyncio.gather(first, *others)
+            assert len(commits) == 2
+            assert len(await db.read(names)) == 101
+
+    run(story)
+
+
+def test_a_group_is_no_larger_than_allowed(world, run):
+    async def story():
+        async with world.database(group_max=10) as db:
+            commits = commits_of(db)
+            with locked(world.path):
+                steps = [asyncio.create_task(db.run(put(f"n{number}"))) for number in range(100)]
+                await asyncio.sleep(0.05)
+            await asyncio.gather(*steps)
+            assert 10 <= len(commits) <= 11
+
+    run(story)
+
+
+def test_a_failing_step_takes_back_its_own_work_and_nobody_elses(world, run):
+    def write_and_fail(connection):
+        put("half")(connection)
+        raise LookupError("my own trouble")
+
+    async def story():
+        async with world.database() as db:
+            commits = commits_of(db)
+            with locked(world.path):
+                first = asyncio.create_task(db.run(put("first")))
+                await asyncio.sleep(0.05)
+                steps = [put("a"), write_and_fail, put("b"), put("a"), put("c"), lambda _: next(iter(()))]
+                group = [asyncio.create_task(db.run(step)) for step in steps]
+                await asyncio.sleep(0.05)
+            await first
+            outcomes = await asyncio.gather(*group, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [
+                type(None), LookupError, type(None), IntegrityError, type(None), RuntimeError,
+            ]  # fmt: skip
+            assert len(commits) == 2
+            assert await db.read(names) == {"first", "a", "b", "c"}
+            assert db.is_writable
+
+    run(story)
+
+
+def test_a_cancelled_coroutine_does_not_undo_its_step(world, run):
+    async def story():
+        async with world.database() as db:
+            with locked(world.path):
+                step = asyncio.create_task(db.run(put("kept")))
+                await asyncio.sleep(0.05)
+                step.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await step
+            await db.run(put("next"))
+            assert await db.read(names) == {"kept", "next"}
+
+    run(story)
+
+
+def test_close_finishes_what_waits(world, run):
+    async def story():
+        async with world.database() as db:
+            steps = [asyncio.create_task(db.run(put(f"n{number}"))) for number in range(500)]
+            await asyncio.sleep(0)
+            await db.close()
+            await asyncio.gather(*steps)
+            with pytest.raises(StorageDown):
+                await db.run(put("late"))
+            with pytest.raises(StorageDown):
+                await db.read(names)
+        assert world.execute("SELECT count(*) FROM meta WHERE name LIKE 'n%'") == [(500,)]
+
+    run(story)
+
+
+def test_a_read_does_not_wait_for_a_writer_and_cannot_write(world, run):
+    async def story():
+        async with world.database() as db:
+            await db.run(put("a"))
+            with locked(world.path):
+                writing = asyncio.create_task(db.run(put("b")))
+                await asyncio.sleep(0.05)
+                assert await asyncio.wait_for(db.read(names), 1) == {"a"}
+                assert not writing.done()
+            await writing
+            with pytest.raises(StorageDown):
+                await db.read(put("c"))
+            assert await db.read(names) == {"a", "b"}
+
+    run(story)
+
+
+# --- when storage fails -------------------------------------------------------------------------------------------
+
+
+def test_a_file_locked_by_another_process_is_storage_down_after_the_busy_timeout(world, run):
+    async def story():
+        async with world.database(busy_timeout_s=0.1) as db:
+            assert db.is_writable
+            with locked(world.path):
+                with pytest.raises(StorageDown) as caught:
+                    await db.run(put("a"))
+                assert caught.value.retry_after == 5
+                assert not db.is_writable
+                with pytest.raises(StorageDown):
+                    await db.probe()
+            await db.probe()
+            assert db.is_writable
+            assert await db.read(names) == set()
+
+    run(story)
+
+
+def test_a_commit_that_fails_is_told_to_every_step_of_the_group(world, run):
+    async def story():
+        async with world.database() as db:
+            await db.run(put("before"))
+            with locked(world.path):
+                # Held at BEGIN until all three are in: the first alone, the others as one group behind it.
+                steps = [asyncio.create_task(db.run(put(f"n{number}", "x" * 9000))) for number in range(3)]
+                await asyncio.sleep(0.05)
+                limit = disk_full(world.path)
+                limit.__enter__()
+            outcomes = await asyncio.gather(*steps, return_exceptions=True)
+            limit.__exit__(None, None, None)
+            assert [type(outcome) for outcome in outcomes] == [StorageDown] * 3
+            assert len({id(outcome) for outcome in outcomes}) == 3  # each raises its own
+            assert not db.is_writable
+            await db.run(put("after"))
+            assert db.is_writable
+            assert await db.read(names) == {"before", "after"}
+
+    run(story)
+
+
+def test_a_probe_notices_a_full_disk(world, run):
+    async def story():
+        async with world.database() as db:
+            with disk_full(world.path), pytest.raises(StorageDown):
+                await db.probe()
+            await db.probe()
+            assert db.is_writable
+
+    run(story)
+
+
+def test_a_file_that_may_not_grow_is_storage_down_for_the_step_that_needs_room(world, run):
+    async def story():
+        async with world.database() as db:
+            pages = await db.run(pragma("page_count"))
+            await db.run(pragma(f"max_page_count={pages}"))
+            with pytest.raises(StorageDown):
+                await db.run(put("large", "x" * 100_000))
+            assert not db.is_writable
+            await db.run(pragma("max_page_count=100000"))
+            await db.run(put("large", "x" * 100_000))
+            assert await db.read(names) == {"large"}
+
+    run(story)
+
+
+def test_when_sqlite_takes_back_the_whole_group_every_step_is_told(world, run):
+    async def story():
+        async with world.database() as db:
+            await db.run(pragma("max_page_count=1"))  # no more pages than there are
+            with locked(world.path):
+                first = asyncio.create_task(db.run(put("first")))
+                await asyncio.sleep(0.05)
+                values = ["small", "x" * 100_000, "small"]
+                group = [asyncio.create_task(db.run(put(f"n{n}", value))) for n, value in enumerate(values)]
+                await asyncio.sleep(0.05)
+            await first
+            outcomes = await asyncio.gather(*group, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [StorageDown] * 3
+            assert await db.read(names) == {"first"}
+            await db.run(put("later", "x" * 100_000))  # on a new connection, whose file may grow
+            assert await db.read(names) == {"first", "later"}
+
+    run(story)
+
+
+def test_a_database_that_turns_read_only_is_storage_down_and_comes_back(world, run):
+    async def story():
+        async with world.database() as db:
+            await db.run(pragma("query_only=ON"))
+            with pytest.raises(StorageDown):
+                await db.run(put("a"))
+            await db.run(pragma("query_only=OFF"))
+            await db.run(put("a"))
+            assert await db.read(names) == {"a"}
+
+    run(story)
+
+
+def test_a_read_only_file_is_storage_down(world, run):
+    async def story(folder):
+        world.path = folder / "tasks.db"
+        async with world.database():
+            pass
+        world.path.chmod(0o444)
+        folder.chmod(0o555)
+        with without_roots_rights():
+            db = Database.open(world.url)
+            with pytest.raises(StorageDown):
+                await prepare(db)
+            await db.close()
+        folder.chmod(0o755)
+
+    with tempfile.TemporaryDirectory() as folder:  # not tmp_path, which nobody but its owner may enter
+        run(lambda: story(Path(folder)))
+
+
+def test_a_missing_directory_is_storage_down_until_it_is_there(world, run):
+    async def story():
+        world.path = world.path.parent / "later" / "tasks.db"
+        db = Database.open(world.url)
+        assert not db.is_writable
+        with pytest.raises(StorageDown):
+            await prepare(db)
+        world.path.parent.mkdir()
+        await prepare(db)
+        assert db.is_writable
+        await db.close()
+
+    run(story)
+
+
+def test_no_value_appears_in_an_exception(world, run):
+    prompt = "my secret " + "prompt"  # in two parts: a traceback shows the lines of this test, too
+
+    def unknown_table(connection):
+        connection.exec_driver_sql("INSERT INTO nowhere VALUES (?)", (prompt,))
+
+    async def story():
+        async with world.database() as db:
+            await db.run(put("a"))
+            for step, kind in ((put("a", prompt), IntegrityError), (unknown_table, StorageDown)):
+                with pytest.raises(kind) as caught:
+                    await db.run(step)
+                assert "secret prompt" not in "".join(traceback.format_exception(caught.value))
+
+    run(story)
+
+
+# --- addresses ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://user:hunter2@host/db", "not in this version"),
+        ("postgresql+psycopg://host/db", "not in this version"),
+        ("mysql://host/db", "not understood"),
+        ("sqlite+aiosqlite:///x.db", "not understood"),
+        ("sqlite://", "outlive"),
+        ("sqlite:///:memory:", "outlive"),
+        ("tasks.db", "not a database address"),
+    ],
+)
+def test_other_addresses_are_refused_in_one_line(url, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        Database.open(url)
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,297 @@
+"""What the registry remembers, what it answers, and how it starts again."""
+
+import asyncio
+import traceback
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from gateway import ids
+from gateway.errors import StorageDown
+from gateway.store import Database, ReceiptTaken, Registry, Verdict, prepare
+from gateway.video import Caller, Failure, Look, Mode, Offer, Receipt, Route, State, Status, VideoRequest
+
+FULL = VideoRequest(
+    model="MiniMax-Hailuo-02",
+    prompt='Quotes " and \\ and 猫 and \U0001f408',
+    first_frame_image="https://example.com/a.png",
+    last_frame_image="data:image/png;base64,AAAA",
+    resolution="1080P",
+    duration_s=10,
+    prompt_optimizer=False,
+    fast_pretreatment=True,
+    aigc_watermark=True,
+    callback_url="https://example.com/hook",
+    dialect="toapis",
+)
+
+
+def test_an_opened_task_is_what_was_asked_for(world, run):
+    async def story():
+        async with world.registry() as registry:
+            offer = Offer("MiniMax-Hailuo-02", Mode.FIRST_LAST, "1080P", 10, None)
+            caller = Caller("bob", team="film")
+            task, is_new = await registry.open(
+                FULL, caller, offer, Route("toa", "key-7"), currency="EUR", now=world.now
+            )
+            assert is_new
+            assert await registry.get(task.id) == task
+            assert task.request == FULL
+            assert task.fingerprint == FULL.fingerprint() == (await registry.get(task.id)).request.fingerprint()
+            assert (task.state, task.attempts, task.dialect, task.mode) == (State.OPENED, 1, "toapis", Mode.FIRST_LAST)
+            assert (task.caller, task.team, task.price, task.currency) == ("bob", "film", None, "EUR")
+            assert (task.upstream, task.key_id, task.created_at) == ("toa", "key-7", world.now)
+            assert await registry.get(task.id + 1) is None
+
+    run(story)
+
+
+def test_a_number_that_is_taken_is_drawn_again(world, run, monkeypatch):
+    numbers = iter([5, 5, 5, 6])
+    monkeypatch.setattr(ids, "new_number", lambda now: next(numbers))
+
+    async def story():
+        async with world.registry() as registry:
+            assert (await world.opened(registry)).id == 5
+            assert (await world.opened(registry)).id == 6
+            assert world.execute("SELECT task_id, number FROM attempts") == [(5, 1), (6, 1)]
+
+    run(story)
+
+
+def test_numbers_that_are_always_taken_end_in_an_error(world, run, monkeypatch):
+    monkeypatch.setattr(ids, "new_number", lambda now: 5)
+
+    async def story():
+        async with world.registry() as registry:
+            await world.opened(registry)
+            with pytest.raises(IntegrityError):
+                await world.opened(registry)
+            assert world.execute("SELECT count(*) FROM tasks") == [(1,)]
+
+    run(story)
+
+
+def test_a_task_that_breaks_a_rule_is_not_opened_and_does_not_show_its_prompt(world, run):
+    async def story():
+        async with world.registry() as registry:
+            with pytest.raises(IntegrityError) as caught:
+                await world.opened(registry, offer=replace(world.offer, price=-1))
+            assert world.request.prompt not in "".join(traceback.format_exception(caught.value))
+            assert world.everything()["tasks"] == world.everything()["attempts"] == []
+
+    run(story)
+
+
+def test_when_storage_is_down_nothing_is_opened_and_no_prompt_is_shown(world, run):
+    async def story():
+        async with world.database() as db:
+            registry = Registry(db)
+            await db.run(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1").scalar())
+            long = replace(world.request, prompt=world.request.prompt * 1000)
+            with pytest.raises(StorageDown) as caught:
+                await world.opened(registry, request=long)
+            told = "".join(traceback.format_exception(caught.value))
+            assert "INSERT INTO tasks" in told  # the log learns what failed, and where
+            assert world.request.prompt not in told
+            assert world.request.prompt not in str(vars(caught.value))
+            assert world.everything()["tasks"] == []
+
+    run(story)
+
+
+def test_sixty_four_at_once_each_get_their_own_task(world, run):
+    async def story():
+        async with world.registry() as registry:
+
+            async def one(number):
+                task = await world.opened(registry)
+                return await registry.start(task, Receipt(f"u-{number}"), world.now)
+
+            tasks = await asyncio.gather(*[one(number) for number in range(64)])
+            assert len({task.id for task in tasks}) == 64
+            assert {task.id: task for task in await registry.of_caller(world.caller, 100)} == {
+                task.id: task for task in tasks
+            }
+
+    run(story)
+
+
+# --- receipts -----------------------------------------------------------------------------------------------------
+
+
+def test_an_upstream_id_is_never_given_to_a_second_task(world, run):
+    async def story():
+        async with world.registry() as registry:
+            holder = await registry.start(await world.opened(registry), Receipt("u-1"), world.now)
+            late = await world.opened(registry)
+            before = world.everything()
+            with pytest.raises(ReceiptTaken) as caught:
+                await registry.start(late, Receipt("u-1"), world.now)
+            assert (caught.value.task_id, caught.value.holder_id) == (late.id, holder.id)
+            assert world.everything() == before
+            doubted = await registry.doubt(late, Verdict("submission_unconfirmed", "H5"), world.now)
+            assert doubted.state is State.UNCONFIRMED
+
+    run(story)
+
+
+def test_the_same_id_of_another_upstream_is_another_receipt(world, run):
+    async def story():
+        async with world.registry() as registry:
+            await registry.start(await world.opened(registry), Receipt("u-1"), world.now)
+            other = await world.opened(registry, route=Route("toa", "key-1"))
+            assert (await registry.start(other, Receipt("u-1"), world.now)).state is State.RUNNING
+
+    run(story)
+
+
+def test_a_taken_receipt_does_not_harm_those_who_start_beside_it(world, run):
+    async def story():
+        async with world.registry() as registry:
+            tasks = [await world.opened(registry) for _ in range(20)]
+            outcomes = await asyncio.gather(
+                *[registry.start(task, Receipt(f"u-{number // 2}"), world.now) for number, task in enumerate(tasks)],
+                return_exceptions=True,
+            )
+            assert sum(isinstance(outcome, ReceiptTaken) for outcome in outcomes) == 10
+            assert (await registry.state_counts())[State.RUNNING] == 10
+
+    run(story)
+
+
+# --- starting again -----------------------------------------------------------------------------------------------
+
+
+def test_after_a_restart_what_was_opened_is_in_doubt_and_nothing_else_has_changed(world, run):
+    async def story():
+        tasks = {}
+        async with world.registry() as registry:
+            for state in State:
+                tasks[state] = await world.in_state(registry, state)
+            turned = await registry.turn(
+                await world.opened(registry), Verdict("rate_limited", "H20"), Route("toa", "key-9"), world.now
+            )
+        async with world.registry() as registry:
+            assert await registry.recover(world.now + 60) == 2
+            assert await registry.recover(world.now + 90) == 0
+            for state, task in tasks.items():
+                expected = replace(task, state=State.UNCONFIRMED) if state is State.OPENED else task
+                assert await registry.get(task.id) == expected
+            seen = "SELECT number, outcome, row, ended_at FROM attempts WHERE task_id = ? ORDER BY number"
+            assert world.execute(seen, tasks[State.OPENED].id) == [(1, "doubt", "T14", world.now + 60)]
+            assert world.execute(seen, turned.id) == [
+                (1, "refused", "H20", world.now),
+                (2, "doubt", "T14", world.now + 60),
+            ]
+
+    run(story)
+
+
+def test_a_secret_is_made_once(world, run):
+    async def story():
+        async with world.registry() as registry:
+            secret = await registry.secret("links")
+            assert len(secret) == 32
+            assert await registry.secret("links") == secret
+            assert await registry.secret("other") != secret
+        others = [Database.open(world.url) for _ in range(2)]
+        found = await asyncio.gather(*[Registry(db).secret(name) for db in others for name in ("links", "fresh")])
+        assert found[0] == found[2] == secret
+        assert found[1] == found[3]
+        for db in others:
+            await db.close()
+
+    run(story)
+
+
+def test_two_gateways_may_prepare_one_file_at_once(world, run):
+    async def story():
+        both = [Database.open(world.url) for _ in range(2)]
+        await asyncio.gather(*[prepare(db) for db in both])
+        for db in both:
+            await db.close()
+        assert world.execute("SELECT count(*) FROM meta") == [(1,)]
+
+    run(story)
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def test_a_caller_sees_the_tasks_of_the_team_or_else_of_the_key(world, run):
+    callers = [Caller("a"), Caller("b"), Caller("a", team="film"), Caller("b", team="film"), Caller("a", team="press")]
+
+    async def story():
+        async with world.registry() as registry:
+            tasks = [await world.opened(registry, caller=caller) for caller in callers for _ in range(2)]
+            for caller in callers:
+                visible = sorted((task for task in tasks if caller.may_see(task)), key=lambda task: -task.id)
+                assert await registry.of_caller(caller, 100) == visible
+                assert await registry.money(caller) == (280_000 * len(visible), 0)
+                assert await registry.of_caller(caller, 1) == visible[:1]
+                assert await registry.of_caller(caller, 100, before=visible[0].id) == visible[1:]
+
+    run(story)
+
+
+def test_money_is_held_until_the_end_and_spent_only_on_videos(world, run):
+    async def story():
+        async with world.registry() as registry:
+            for count, state in enumerate(State, 1):
+                for _ in range(count):
+                    await world.in_state(registry, state)
+            await world.opened(registry, offer=replace(world.offer, price=None))
+            counts = await registry.state_counts()
+            held = counts[State.QUEUED] + counts[State.OPENED] - 1 + counts[State.RUNNING] + counts[State.UNCONFIRMED]
+            assert await registry.money(world.caller) == (280_000 * held, 280_000 * counts[State.COMPLETED])
+            assert await registry.money(Caller("nobody")) == (0, 0)
+
+    run(story)
+
+
+def test_tasks_are_counted_by_state_and_by_key(world, run):
+    async def story():
+        async with world.registry() as registry:
+            assert await registry.state_counts() == dict.fromkeys(State, 0)
+            assert await registry.live_counts() == {}
+            for state in State:
+                await world.in_state(registry, state)
+            await world.opened(registry, route=Route("toa", "key-9"))
+            assert await registry.state_counts() == {**dict.fromkeys(State, 1), State.OPENED: 2}
+            assert await registry.live_counts() == {("evo", "key-1"): 3, ("toa", "key-9"): 1}
+
+    run(story)
+
+
+def test_the_longest_neglected_running_tasks_come_first(world, run):
+    async def story():
+        async with world.registry() as registry:
+            now = world.now + 100
+            never = await world.in_state(registry, State.RUNNING)
+            fresh = await world.in_state(registry, State.RUNNING)
+            stale = await world.in_state(registry, State.RUNNING)
+            await world.in_state(registry, State.UNCONFIRMED)
+            await registry.note(fresh.id, Look(Status.PROCESSING), now)
+            await registry.note(stale.id, Look(Status.PROCESSING), now - 50)
+            assert [task.id for task in await registry.running(now, 10)] == [never.id, stale.id]
+            assert [task.id for task in await registry.running(now + 1, 10)] == [never.id, stale.id, fresh.id]
+            assert [task.id for task in await registry.running(now + 1, 2)] == [never.id, stale.id]
+
+    run(story)
+
+
+def test_doubt_is_as_old_as_its_own_beginning(world, run):
+    async def story():
+        async with world.registry() as registry:
+            doubt = Verdict("submission_unconfirmed", "T9")
+            old = await registry.doubt(await world.opened(registry), doubt, world.now + 10)
+            new = await registry.doubt(await world.opened(registry), doubt, world.now + 20)
+            assert await registry.unconfirmed(world.now + 10) == []
+            assert await registry.unconfirmed(world.now + 15) == [old]
+            assert await registry.unconfirmed(world.now + 25) == [old, new]
+            await registry.fail(old.id, Failure("submission_unconfirmed", "no evidence"), world.now + 30)
+            assert await registry.unconfirmed(world.now + 40) == [new]
+
+    run(story)
