@@ -1,0 +1,53 @@
+"""What anyone may fetch who has the address: films, and uploaded images. Neither needs a key (FACTS 1.4, 1.6)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.sandbox.sales import Offer
+from gateway.sandbox.sandbox import Sandbox
+from gateway.sandbox.tasks import Status, Task
+
+_FILMS = Path(__file__).resolve().parent / "films"  # made by tools/make_films.py
+_HEADERS: Mapping[str, str] = {"cache-control": "private, max-age=3600"}
+
+
+def routes(sandbox: Sandbox) -> list[Route]:
+    async def film(request: Request) -> Response:
+        return _film(sandbox.tasks.find(request.path_params["task_id"]), sandbox.now())
+
+    async def upload(request: Request) -> Response:
+        found = sandbox.uploads.find(request.path_params["upload_id"], sandbox.now())
+        if found is None:
+            return _missing(404, "there is no such file")
+        return Response(found.data, media_type=found.mime_type)
+
+    return [
+        Route("/films/{task_id}.mp4", film),
+        Route("/uploads/{upload_id}/{name}", upload),
+    ]
+
+
+def film_url(base_url: str, task: Task) -> str:
+    return f"{base_url}/films/{task.id}.mp4"
+
+
+def film_path(offer: Offer) -> Path:
+    """The film of an offer's size and length; the one model that names neither makes 720P and 6 s."""
+    return _FILMS / f"{offer.resolution or '720P'}-{offer.duration_s or 6}.mp4"
+
+
+def _film(task: Task | None, now: float) -> Response:
+    if task is None or task.status(now) is not Status.COMPLETED:
+        return _missing(404, "there is no such film")
+    if now >= task.link_dies_at:
+        return _missing(410, "this link has expired")
+    # Starlette's answer knows Range, If-Range and HEAD. The file is the same for every task of one offer.
+    return FileResponse(film_path(task.order.offer), media_type="video/mp4", headers=_HEADERS)
+
+
+def _missing(status: int, message: str) -> Response:
+    return JSONResponse({"error": {"message": message}}, status)

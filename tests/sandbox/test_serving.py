@@ -1,0 +1,236 @@
+"""Over a real socket: the server itself, and the script words that are about the connection."""
+
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.sandbox import create_app, running
+
+KEY = "sk-evo-a-key-of-alice"
+CREATE = "/evolink/v1/videos/generations"
+
+
+def over_a_socket(story: Callable[[httpx.AsyncClient], Awaitable[None]], **settings: Any) -> None:
+    """Tell a story with a client of a sandbox that really listens."""
+
+    async def tell() -> None:
+        async with (
+            running(**settings) as base_url,
+            httpx.AsyncClient(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, trust_env=False) as client,
+        ):
+            await story(client)
+
+    asyncio.run(tell())
+
+
+def body(prompt: str) -> dict[str, Any]:
+    return {"model": "MiniMax-Hailuo-2.3", "prompt": prompt}
+
+
+async def bought(client: httpx.AsyncClient) -> int:
+    return len((await client.get("/_sandbox/videos")).json())
+
+
+async def statuses(client: httpx.AsyncClient) -> list[int | None]:
+    return [entry["status"] for entry in (await client.get("/_sandbox/requests")).json()]
+
+
+def test_a_video_is_made_and_fetched_over_a_socket() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        task_id = (await client.post(CREATE, json=body("a ship"))).json()["id"]
+        deadline = time.monotonic() + 5
+        while (task := (await client.get(f"/evolink/v1/tasks/{task_id}")).json())["status"] != "completed":
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        (url,) = task["results"]
+        assert url.startswith(str(client.base_url))
+        film = await client.get(url)
+        assert film.content[4:8] == b"ftyp"
+        assert (await client.get(url, headers={"range": "bytes=0-9"})).content == film.content[:10]
+
+    over_a_socket(story, speed=500)
+
+
+def test_drop_closes_without_a_byte_and_sells_nothing() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            await client.post(CREATE, json=body("#sandbox:drop"))
+        assert await bought(client) == 0
+        assert await statuses(client) == [None]
+
+    over_a_socket(story)
+
+
+def test_drop_after_accept_closes_without_a_byte_and_was_billed() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            await client.post(CREATE, json=body("#sandbox:drop-after-accept"))
+        assert await bought(client) == 1
+        assert await statuses(client) == [None]
+
+    over_a_socket(story)
+
+
+@pytest.mark.parametrize(
+    ("word", "end"), [("half-answer", b'"object"'), ("half-answer=12", b'{"created": '), ("half-answer=0", b"\r\n\r\n")]
+)
+def test_half_answer_breaks_off_within_the_body_and_was_billed(word: str, end: bytes) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        request = client.build_request("POST", CREATE, json=body(f"#sandbox:{word}"))
+        raw = await exchange(client, request)
+        head, _, rest = raw.partition(b"\r\n\r\n")
+        (size,) = re.findall(rb"content-length: (\d+)", head)
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        assert len(rest) < int(size)
+        assert end in raw
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+            await client.post(CREATE, json=body(f"#sandbox:{word}"))
+        assert await bought(client) == 2
+
+    over_a_socket(story)
+
+
+async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> bytes:
+    """Send a request and read whatever comes until the other side closes."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    writer.write(f"{request.method} {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.content)
+    raw = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    await writer.wait_closed()
+    return raw
+
+
+def test_hang_accepts_and_waits_until_the_client_leaves() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post(CREATE, json=body("#sandbox:hang"), timeout=0.2)
+        assert await bought(client) == 1
+        assert await statuses(client) == [None]
+
+    over_a_socket(story)
+
+
+def test_hang_closes_after_two_minutes_on_the_sandboxs_clock() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        started = time.monotonic()
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            await client.post(CREATE, json=body("#sandbox:hang"))
+        assert 0.1 < time.monotonic() - started < 2
+
+    over_a_socket(story, speed=600)
+
+
+def test_slow_answers_well_in_the_end() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        started = time.monotonic()
+        answer = await client.post(CREATE, json=body("#sandbox:slow=0.3"))
+        assert answer.status_code == 200
+        assert time.monotonic() - started >= 0.29
+        assert await bought(client) == 1
+
+    over_a_socket(story, speed=1000)
+
+
+def test_who_leaves_a_slow_answer_has_bought_all_the_same() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post(CREATE, json=body("#sandbox:slow"), timeout=0.1)
+        assert await bought(client) == 1
+
+    over_a_socket(story)
+
+
+def test_slow_drip_sends_one_byte_at_a_time() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        async with client.stream("POST", CREATE, json=body("#sandbox:slow-drip=0.001")) as answer:
+            chunks = [chunk async for chunk in answer.aiter_raw()]
+        assert len(chunks) > 50
+        assert b"task-unified-" in b"".join(chunks)
+        assert await bought(client) == 1
+
+    over_a_socket(story)
+
+
+def test_a_cut_connection_harms_no_other() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        prompts = ["a ship", "#sandbox:drop-after-accept", "#sandbox:slow=0.1", "#sandbox:half-answer"] * 5
+        posts = (client.post(CREATE, json=body(f"{prompt} {n}")) for n, prompt in enumerate(prompts))
+        answers = await asyncio.gather(*posts, return_exceptions=True)
+        assert sum(isinstance(answer, httpx.Response) for answer in answers) == 10
+        assert sum(isinstance(answer, httpx.RemoteProtocolError) for answer in answers) == 10
+        assert await bought(client) == 20
+
+    over_a_socket(story)
+
+
+def test_it_stops_at_once_although_somebody_is_waiting() -> None:
+    async def tell() -> None:
+        async with running() as base_url, httpx.AsyncClient(trust_env=False) as client:
+            headers = {"authorization": f"Bearer {KEY}"}
+            post = client.post(f"{base_url}{CREATE}", json=body("#sandbox:hang"), headers=headers)
+            waiting = asyncio.create_task(post)
+            await asyncio.sleep(0.1)
+        with pytest.raises(httpx.NetworkError):
+            await waiting
+        async with httpx.AsyncClient(trust_env=False) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(f"{base_url}/_sandbox/videos")
+        assert len(asyncio.all_tasks()) == 1
+
+    started = time.monotonic()
+    asyncio.run(tell())
+    assert time.monotonic() - started < 2
+
+
+def test_who_makes_the_application_keeps_its_memory() -> None:
+    app = create_app(seed=1)
+
+    async def story(client: httpx.AsyncClient) -> None:
+        await client.post(CREATE, json=body("a ship"))
+        assert [video["state"] for video in app.state.sandbox.videos()] == ["pending"]
+
+    over_a_socket(story, app=app)
+
+
+def test_a_taken_port_is_said() -> None:
+    async def tell(port: int) -> None:
+        async with running(port=port):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        asyncio.run(tell(taken.getsockname()[1]))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_prints_one_line_and_ends_on_a_signal(number: signal.Signals) -> None:
+    code = "from gateway.sandbox import serve; serve(port=0, speed=60)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    match = re.fullmatch(r"Sandbox: (http://127\.0\.0\.1:\d+)/evolink  log: (\S+)\n", line)
+    assert match is not None, line
+    headers = {"authorization": f"Bearer {KEY}"}
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.post(match[1] + CREATE, json=body("#sandbox:drop"), headers=headers, trust_env=False)
+    assert len(httpx.get(match[2], trust_env=False).json()) == 1
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=5)
+    assert rest == ""
+    assert process.returncode == 0
+
+
+def test_a_speed_that_is_no_speed_is_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        create_app(speed=0)
