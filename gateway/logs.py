@@ -1,0 +1,47 @@
+"""Logs: one JSON object a line on standard error. No secret and, at info level, no prompt ever gets in.
+
+Requests write their line directly (`access`); everything else goes through `logging`.
+"""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from gateway import jsontext
+
+# Libraries that would say more than is fit for a log: URLs with signatures, headers, SQL.
+_QUIET = ("httpx", "httpcore", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "sqlalchemy", "multipart")
+_OWN = "reelgate"
+
+
+def set_up(level: str) -> None:
+    """Send the house's records of `level` and above, and the libraries' warnings, to standard error as JSON."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_OWN).setLevel(level.upper())
+
+
+def access(fields: dict[str, Any]) -> None:
+    """The one line of a request."""
+    if logging.getLogger(_OWN).isEnabledFor(logging.INFO):
+        sys.stderr.buffer.write(jsontext.write(fields) + b"\n")
+        sys.stderr.buffer.flush()
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return jsontext.write(line).decode()

@@ -1,0 +1,48 @@
+"""What this process remembers of tasks, so that polls need neither disk nor upstream.
+
+Every change of a task goes through this process first, so its memory is never behind storage; it only forgets, and
+then storage answers.
+"""
+
+from asyncio import Task as Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from cachetools import LRUCache
+
+from gateway.video import Task
+
+TASKS_MAX = 20_000  # about 2 KiB each: 40 MiB at the very most, the working set of a busy team is hundreds
+RENDERED_MAX = 4_000
+
+
+@dataclass(slots=True)
+class Watch:
+    """How an unfinished task is being looked at. Times are seconds since 1970."""
+
+    due_at: float = 0.0
+    failures: int = 0
+    missing_since: float | None = None
+    """Since when the upstream claims not to know the task, or calls it completed without a film."""
+    under_way: "Coroutine[Task] | None" = None
+    """The one look that everybody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The tasks seen lately, their watches, and rendered poll answers."""
+
+    tasks: LRUCache[int, Task] = field(default_factory=lambda: LRUCache(TASKS_MAX))
+    watches: dict[int, Watch] = field(default_factory=dict)
+    rendered: LRUCache[tuple[int, str], tuple[Task, Any]] = field(default_factory=lambda: LRUCache(RENDERED_MAX))
+    """(task, dialect) → the very task that was rendered, and its answer: good while the task is the same object."""
+
+    def keep(self, task: Task) -> Task:
+        """Remember the newest of a task; a finished one is no longer watched."""
+        self.tasks[task.id] = task
+        if task.is_final:
+            self.watches.pop(task.id, None)
+        return task
+
+    def watch(self, task_id: int) -> Watch:
+        return self.watches.setdefault(task_id, Watch())

@@ -1,0 +1,148 @@
+"""What an HTTP answer to a paid submit means for money: FAILURES section 3, one line a row.
+
+Only a `Refused` proves that nothing was bought. Whatever has no line here is doubt.
+"""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from gateway import errors, jsontext
+from gateway.wire import Reply
+
+RETRY_AFTER_MAX_S = 300
+RETRY_AFTER_JUNK_S = 30  # H20: what a header that says nothing usable is taken for
+_MESSAGE_CHARACTERS_MAX = 300
+_SECRET = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w.*-]{4,}", re.IGNORECASE)
+_CONTENT = re.compile(r"content[_ ]polic|sensitive|moderation|violat|nsfw|prohibited", re.IGNORECASE)
+_ABOUT_RIGHTS = re.compile(r"model|permission|access|forbidden|plan", re.IGNORECASE)
+
+_REFUSED: Mapping[int, tuple[str, type[errors.Refused]]] = {
+    301: ("H7", errors.Misconfigured),
+    302: ("H7", errors.Misconfigured),
+    307: ("H7", errors.Misconfigured),
+    308: ("H7", errors.Misconfigured),
+    400: ("H9", errors.BadCall),
+    401: ("H10", errors.KeyRejected),
+    402: ("H11", errors.KeyExhausted),
+    404: ("H14", errors.Misconfigured),
+    405: ("H14", errors.Misconfigured),
+    413: ("H17", errors.CallTooLarge),
+    415: ("H14", errors.Misconfigured),
+    421: ("H19", errors.EdgeDown),
+    422: ("H18", errors.BadCall),
+    425: ("H19", errors.EdgeDown),
+    501: ("H14", errors.Misconfigured),
+    521: ("H27", errors.EdgeDown),
+    523: ("H27", errors.EdgeDown),
+    525: ("H27", errors.EdgeDown),
+    526: ("H27", errors.EdgeDown),
+    530: ("H27", errors.EdgeDown),
+}
+_IN_DOUBT: Mapping[int, str] = {
+    204: "H6",
+    303: "H8",
+    408: "H15",
+    409: "H16",
+    500: "H22",
+    502: "H23",
+    504: "H26",
+    520: "H28",
+    522: "H28",
+    524: "H26",
+}
+# A status line alone is proof enough for these, even if the body was lost (CONTRACT section 7).
+_PROVED_BY_STATUS = frozenset({400, 401, 402, 422, 429})
+
+
+def judge(reply: Reply, now: float) -> errors.UpstreamError:
+    """What a reply without a usable task id means. `now` turns a `Retry-After` date into seconds."""
+    status = reply.status
+    if not reply.is_whole and status not in _PROVED_BY_STATUS:
+        return errors.InDoubt("the upstream's answer broke off", row="T10", http_status=status)
+    message = _message(reply)
+    if status in (400, 422) and _CONTENT.search(f"{_error_code(reply)} {message}"):
+        return errors.ContentRejected(
+            message or "the upstream refused the content", row="H18" if status == 422 else "H9", http_status=status
+        )
+    if status == 401:
+        words = "an upstream credential was refused"
+        return errors.KeyRejected(words, row="H10", http_status=status, is_vague=message is None)
+    if status in _REFUSED:
+        row, refusal = _REFUSED[status]
+        return refusal(message or f"the upstream answered {status}", param=_param(reply), row=row, http_status=status)
+    if status == 403:
+        return _judge_forbidden(message)
+    if status == 429:
+        retry_after = read_retry_after(reply, now)
+        row = "H20" if retry_after is not None else "H21"
+        return errors.KeyBusy("the upstream limits the rate", row=row, retry_after=retry_after, http_status=status)
+    if status == 503:
+        return _judge_unavailable(reply, now)
+    row = _IN_DOUBT.get(status, "H4" if 200 <= status < 300 else "H28")
+    return errors.InDoubt(f"the upstream answered {status} without a usable task id", row=row, http_status=status)
+
+
+def read_retry_after(reply: Reply, now: float) -> int | None:
+    """Seconds from the header, clamped to 1–300; a date is understood, junk counts as 30 s; None without a header."""
+    text = reply.headers.get("retry-after")
+    if text is None:
+        return None
+    text = text.strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
+        return _clamped(float(text))
+    try:
+        return _clamped(parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return RETRY_AFTER_JUNK_S
+
+
+def _clamped(seconds: float) -> int:
+    return int(min(max(seconds, 1), RETRY_AFTER_MAX_S))
+
+
+def _judge_forbidden(message: str | None) -> errors.Refused:
+    if message is None:
+        return errors.Walled("a firewall refused the call", row="H13", http_status=403)
+    if _ABOUT_RIGHTS.search(message):
+        return errors.KeyBarred("the upstream bars this model for the key", row="H12", http_status=403)
+    # A JSON 403 about neither model nor permission still is about this key and no other.
+    return errors.KeyRejected("an upstream credential was refused", row="H12", http_status=403, is_vague=True)
+
+
+def _judge_unavailable(reply: Reply, now: float) -> errors.UpstreamError:
+    retry_after = read_retry_after(reply, now)
+    if retry_after is None and _message(reply) is None:
+        return errors.InDoubt("an edge answered 503", row="H25", http_status=503)
+    return errors.Overloaded("the upstream refused for load", row="H24", retry_after=retry_after, http_status=503)
+
+
+def _message(reply: Reply) -> str | None:
+    """The sentence of a JSON error in any documented shape, made fit to be shown; None when there is no JSON error."""
+    body = jsontext.read_object(reply.body)
+    error = body.get("error")
+    holder = error if isinstance(error, dict) else body
+    for name in ("message", "msg", "detail"):
+        text = holder.get(name)
+        if isinstance(text, str) and text.strip():
+            return fit_to_show(text)
+    if isinstance(error, str) and error.strip():
+        return fit_to_show(error)
+    return "the upstream gave no reason" if isinstance(error, dict) else None
+
+
+def fit_to_show(text: str) -> str:
+    """An upstream's sentence on one line, bounded, without anything that looks like a credential."""
+    line = " ".join(text.split())
+    return _SECRET.sub("***", line)[:_MESSAGE_CHARACTERS_MAX]
+
+
+def _error_code(reply: Reply) -> str:
+    error = jsontext.read_object(reply.body).get("error")
+    return str(error.get("code")) if isinstance(error, dict) else ""
+
+
+def _param(reply: Reply) -> str | None:
+    error = jsontext.read_object(reply.body).get("error")
+    param = error.get("param") if isinstance(error, dict) else None
+    return param if isinstance(param, str) and 0 < len(param) <= 64 else None

@@ -1,0 +1,47 @@
+"""Coroutines that the gateway owns, not a request: a client that leaves changes nothing about them (FAILURES T17)."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from gateway.errors import GatewayError
+
+log = logging.getLogger("reelgate.stories")
+
+Result = TypeVar("Result")
+
+
+class Stories:
+    """Starts coroutines, keeps them alive, and waits for them at shutdown."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+        self.is_draining = False
+
+    def start(self, story: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        task = asyncio.get_running_loop().create_task(story)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def stop_creates(self) -> None:
+        """From now on no new create begins; what runs is finished."""
+        self.is_draining = True
+
+    async def drain(self, within_s: float) -> int:
+        """Wait for what runs; returns how many were still running when the time was over."""
+        self.is_draining = True
+        if not self._running:
+            return 0
+        _, late = await asyncio.wait(self._running, timeout=within_s)
+        return len(late)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if task.cancelled():
+            log.warning("a story was cancelled")
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, GatewayError):
+            log.error("a story ended with a bug", exc_info=error)
