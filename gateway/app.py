@@ -1,0 +1,142 @@
+"""The composition root: configuration → parts → an ASGI application. The only room that knows them all."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from starlette.routing import Router
+
+from gateway.catalog import Catalog
+from gateway.config import Config
+from gateway.config import Upstream as UpstreamConfig
+from gateway.flows import sweep
+from gateway.keys import KeyPool, KeySpec
+from gateway.memory import Memory
+from gateway.metrics import Metrics
+from gateway.parts import Parts, Settings
+from gateway.providers import PROVIDERS
+from gateway.providers.protocol import Site
+from gateway.store import Database, Journal, Registry, prepare
+from gateway.stories import Stories
+from gateway.upstreams import Timeouts, Upstream, Upstreams
+from gateway.video import Caller
+from gateway.web.auth import Doorkeeper
+from gateway.web.operations import Operations
+from gateway.web.routes import build_routes
+from gateway.web.videos import SurfaceSettings, Videos
+
+DRAIN_S = 25.0  # SIGTERM to exit is promised within 30 s (CONTRACT section 5)
+
+
+def unknown_providers(config: Config) -> list[str]:
+    """One line for every upstream whose protocol this version does not speak."""
+    return [
+        f"upstreams[{index}].provider: {item.provider} is not in this version; use one of {', '.join(PROVIDERS)}"
+        for index, item in enumerate(config.upstreams)
+        if item.provider not in PROVIDERS
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that is open: its ASGI application and the parts behind it."""
+
+    app: Router
+    parts: Parts
+
+
+@asynccontextmanager
+async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Gateway]:
+    """Open everything, recover what the last process left, serve, and close in the right order.
+
+    Raises SchemaRefused for a database that is not ours to use, StorageDown when it cannot be opened.
+    """
+    metrics = Metrics()
+    database = Database.open(config.storage.url.reveal())
+    upstreams = Upstreams([_upstream(item) for item in config.upstreams], clock=clock, on_call=metrics.call)
+    try:
+        await prepare(database)
+        registry = Registry(database)
+        journal = Journal.beside(database.path)
+        await journal.replay(registry)  # before recovery, so that a receipt is not mistaken for a doubt
+        await registry.recover(clock())
+        upstreams.adopt(await registry.live_counts())
+        parts = Parts(
+            catalog=Catalog.shipped(config.prices),
+            upstreams=upstreams,
+            database=database,
+            registry=registry,
+            journal=journal,
+            memory=Memory(),
+            metrics=metrics,
+            stories=Stories(),
+            settings=_settings(config, await registry.secret("links")),
+            clock=clock,
+        )
+        metrics.mirror(upstreams.key_states)
+        sweeping = asyncio.create_task(sweep.run(parts))
+        try:
+            yield Gateway(_router(config, parts), parts)
+        finally:
+            await parts.stories.drain(DRAIN_S)
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+    finally:
+        await upstreams.close()
+        await database.close()
+
+
+def _router(config: Config, parts: Parts) -> Router:
+    videos = Videos(parts, _doorkeeper(config), _surface_settings(config))
+    routes = build_routes(videos, Operations(parts), parts.metrics, default_dialect=config.server.default_dialect)
+    return Router(routes, redirect_slashes=False)
+
+
+def _upstream(item: UpstreamConfig) -> Upstream:
+    return Upstream(
+        name=item.name,
+        provider=PROVIDERS[item.provider],
+        site=Site(item.base_url, item.files_url),
+        pool=KeyPool([KeySpec(key.id, key.account, key.weight, key.rpm, key.max_tasks) for key in item.keys]),
+        secrets={key.id: key.value.reveal for key in item.keys},
+        priority=item.priority,
+        weight=item.weight,
+        models=item.models,
+        timeouts=Timeouts(item.timeouts.connect_s, item.timeouts.read_s, item.timeouts.total_s),
+    )
+
+
+def _settings(config: Config, link_secret: bytes) -> Settings:
+    return Settings(
+        currency=config.currency,
+        min_interval_s=config.polling.min_interval_s,
+        max_interval_s=config.polling.max_interval_s,
+        give_up_after_s=config.reconcile.give_up_after_s,
+        longest_submit_s=2 * max(item.timeouts.total_s for item in config.upstreams),
+        links=config.results.links,
+        link_ttl_s=config.results.link_ttl_s,
+        link_secret=link_secret,
+        private_networks=tuple(config.preflight.allow_private_networks),
+    )
+
+
+def _surface_settings(config: Config) -> SurfaceSettings:
+    return SurfaceSettings(
+        default_dialect=config.server.default_dialect,
+        public_url=config.server.public_url,
+        answer_within_s=config.server.answer_within_s,
+        body_bytes_max=config.server.limits.body_bytes,
+        body_within_s=config.server.limits.body_s,
+    )
+
+
+def _doorkeeper(config: Config) -> Doorkeeper:
+    callers = {
+        key.digest: Caller(key_id=key.id, team=key.team, models=key.models, dialect=key.dialect)
+        for key in config.virtual_keys
+    }
+    # The configuration has refused an address other than loopback for a gateway that anyone may use.
+    return Doorkeeper(callers, anyone=None if callers else Caller(key_id="local"))

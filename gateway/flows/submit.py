@@ -1,0 +1,193 @@
+"""Turn one request into one running task, paid for at most once.
+
+The order of writes is the whole point (FAILURES section 1): the intention is durable before the first byte goes out,
+the outcome after. Whatever ends this story without a proof that nothing was bought leaves the task as it is in
+storage, where it reads as unconfirmed, and the sweep resolves it. Nothing here ever sends a doubtful submit again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+from gateway.errors import Again, Draining, GatewayError, InDoubt, Refused, Spent, StorageDown
+from gateway.flows.preflight import Checked, preflight
+from gateway.parts import Parts
+from gateway.store import ReceiptTaken, Verdict
+from gateway.video import Caller, Failure, Receipt, Route, State, Task, VideoRequest
+
+log = logging.getLogger("reelgate.submit")
+
+ONCE_MORE_AFTER_S = 1.0  # T1: a name server's hiccup; anything longer is for the caller's own repeat
+UPSTREAMS_MAX = 3  # the first and at most two more, however many are configured
+STORAGE_RETRIES_S = (0.05, 0.25, 1.0)  # T16: what a locked file needs; longer is for the journal
+
+
+@dataclass(slots=True)
+class Submission:
+    """A submit under way. The story goes on without whoever waits for it (FAILURES T17)."""
+
+    opened: "asyncio.Future[Task]"
+    """Done once the intention is durable."""
+    outcome: "asyncio.Task[Task]" = field(init=False)
+    warnings: tuple[str, ...] = ()
+    upstream_s: float = 0.0
+    """Time spent waiting for upstreams, for the calls that have ended."""
+    sending_since: float | None = None
+
+    async def answer(self, within_s: float) -> Task:
+        """The outcome, or after `within_s` seconds the opened task as it stands.
+
+        Raises only what proves that nothing was bought: any other end of the story is told as doubt.
+        """
+        await asyncio.wait((self.outcome,), timeout=within_s)
+        if not self.outcome.done():  # pre-flight and storage have deadlines of their own
+            await asyncio.wait((self.outcome, self.opened), return_when=asyncio.FIRST_COMPLETED)
+        if not self.outcome.done():
+            return self.opened.result()
+        if self.outcome.cancelled():
+            error: BaseException | None = Draining("the gateway is shutting down", retry_after=5)
+        else:
+            error = self.outcome.exception()
+        if error is None:
+            return self.outcome.result()
+        if not self.opened.done() or (isinstance(error, GatewayError) and error.spent is Spent.NO):
+            raise error
+        return replace(self.opened.result(), state=State.UNCONFIRMED)
+
+    def waited_s(self) -> float:
+        """Seconds spent waiting for upstreams until now."""
+        under_way = 0.0 if self.sending_since is None else perf_counter() - self.sending_since
+        return self.upstream_s + under_way
+
+
+def submit(request: VideoRequest, caller: Caller, parts: Parts) -> Submission:
+    """Begin the story of one create."""
+    submission = Submission(asyncio.get_running_loop().create_future())
+    submission.outcome = parts.stories.start(_tell(submission, request, caller, parts))
+    return submission
+
+
+async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts) -> Task:
+    if parts.stories.is_draining:
+        raise Draining("the gateway is shutting down", retry_after=5)
+    try:
+        checked = await preflight(request, caller, parts)
+    except GatewayError as error:
+        parts.metrics.refusal(error)
+        raise
+    submission.warnings = checked.warnings
+    route = parts.upstreams.choose(checked.request, checked.model)
+    try:
+        task, is_new = await parts.registry.open(
+            checked.request, caller, checked.offer, route, currency=parts.settings.currency, now=parts.clock()
+        )
+    except StorageDown:
+        parts.upstreams.unused(route)
+        raise
+    submission.opened.set_result(parts.memory.keep(task))
+    if not is_new:
+        return task
+    return await _carry(task, route, checked, submission, parts)
+
+
+async def _carry(task: Task, route: Route, checked: Checked, submission: Submission, parts: Parts) -> Task:
+    """Send, and send elsewhere only on proof that nothing was bought."""
+    tried = [route]
+    while True:
+        try:
+            receipt = await _send(tried[-1], checked, submission, parts)
+        except Refused as refusal:
+            try:
+                route = await _next_route(refusal, tried, checked, parts)
+            except GatewayError as last_word:
+                await _abandon(task, refusal, last_word, parts)
+                raise _in_callers_words(last_word, checked.request) from None
+            parts.metrics.rotation(tried[-1].upstream, refusal)
+            task = parts.memory.keep(await parts.registry.turn(task, Verdict.of(refusal), route, now=parts.clock()))
+            tried.append(route)
+        except InDoubt as doubt:
+            return await _doubt(task, doubt, parts)
+        else:
+            return await _start(task, receipt, parts)
+
+
+async def _send(route: Route, checked: Checked, submission: Submission, parts: Parts) -> Receipt:
+    submission.sending_since = started = perf_counter()
+    try:
+        return await parts.upstreams.submit(checked.request, checked.offer, route)
+    finally:
+        submission.sending_since = None
+        submission.upstream_s += perf_counter() - started
+
+
+async def _next_route(refusal: Refused, tried: list[Route], checked: Checked, parts: Parts) -> Route:
+    """Where a refused request goes next; raises what the caller is told when there is nowhere left."""
+    if refusal.again is Again.NOWHERE:
+        raise refusal
+    if refusal.again is Again.ANOTHER_KEY:
+        return parts.upstreams.choose(checked.request, checked.model, tried=tried)
+    refusal.retry_after = refusal.retry_after or parts.upstreams.rest_s(tried[-1].upstream)
+    if len({route.upstream for route in tried}) < UPSTREAMS_MAX:
+        try:
+            return parts.upstreams.choose(checked.request, checked.model, tried=tried, elsewhere=True)
+        except GatewayError:
+            pass  # nowhere else; what the caller is told is the refusal itself
+    if refusal.again is Again.ONCE_MORE and tried.count(tried[-1]) == 1:
+        await asyncio.sleep(ONCE_MORE_AFTER_S)
+        parts.upstreams.reuse(tried[-1])
+        return tried[-1]
+    raise refusal
+
+
+async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:
+    """Keep the receipt, come what may: in storage, or in the journal that storage reads at its next start (T16)."""
+    now = parts.clock()
+    try:
+        return parts.memory.keep(await _insist(lambda: parts.registry.start(task, receipt, now=now)))
+    except ReceiptTaken:
+        parts.metrics.surprise(task.upstream, "known_id")
+        log.exception("task %d: the upstream gave out an id that another task holds", task.id)
+        return await _doubt(task, InDoubt("the upstream gave out an id twice", row="H5"), parts)
+    except StorageDown:
+        log.exception("task %d was accepted while storage is down; its receipt goes to the journal", task.id)
+        parts.journal.append(task.id, task.upstream, task.key_id, receipt.upstream_id, at=now)
+        running = replace(task, state=State.RUNNING, upstream_id=receipt.upstream_id, started_at=now)
+        return parts.memory.keep(running)
+
+
+async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
+    log.warning("task %d is unconfirmed: %s (%s)", task.id, doubt.message, doubt.row)
+    try:
+        return parts.memory.keep(
+            await _insist(lambda: parts.registry.doubt(task, Verdict.of(doubt), now=parts.clock()))
+        )
+    except StorageDown:  # an intention without outcome reads as unconfirmed anyway
+        return parts.memory.keep(replace(task, state=State.UNCONFIRMED))
+
+
+async def _abandon(task: Task, refusal: Refused, last_word: GatewayError, parts: Parts) -> None:
+    failure = Failure(last_word.code, last_word.message)
+    try:
+        task = await _insist(lambda: parts.registry.abandon(task, failure, Verdict.of(refusal), now=parts.clock()))
+        parts.memory.keep(task)
+    except StorageDown:
+        log.exception("task %d was refused while storage is down; it will read as unconfirmed", task.id)
+
+
+async def _insist(step: Callable[[], Awaitable[Task]]) -> Task:
+    """A step of a task's life, repeated while storage is down for a moment."""
+    for pause_s in STORAGE_RETRIES_S:
+        try:
+            return await step()
+        except StorageDown:
+            await asyncio.sleep(pause_s)
+    return await step()
+
+
+def _in_callers_words(error: GatewayError, request: VideoRequest) -> GatewayError:
+    """An upstream speaks of its own fields: name the caller's, or none."""
+    if isinstance(error, Refused):
+        error.param = request.params.get(error.param or "")
+    return error

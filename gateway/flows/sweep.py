@@ -1,0 +1,86 @@
+"""The background pass that finishes what was left: doubts, unwatched tasks, resting keys, the emergency journal."""
+
+import asyncio
+import logging
+
+from gateway.errors import StorageDown
+from gateway.flows import poll
+from gateway.parts import Parts
+from gateway.store import Verdict
+from gateway.video import Failure, State
+
+log = logging.getLogger("reelgate.sweep")
+
+EVERY_S = 5.0
+KEYS_EVERY_S = 60.0  # a free balance call for each key that is retired or exhausted
+LOOKS_AT_ONCE = 8  # the watcher must not take the place of the clients' own polls
+TASKS_AT_ONCE = 1_000
+
+
+async def run(parts: Parts) -> None:
+    """Sweep until cancelled."""
+    keys_at = 0.0
+    while True:
+        try:
+            await sweep(parts)
+            if parts.clock() >= keys_at:
+                await parts.upstreams.recheck_keys()
+                keys_at = parts.clock() + KEYS_EVERY_S
+        except StorageDown as error:
+            log.warning("the sweep waits for storage: %s", error.message)
+        except Exception:  # the sweep resolves what bugs leave behind, so no bug may end it
+            log.exception("a sweep ended with a bug")
+        await asyncio.sleep(EVERY_S)
+
+
+async def sweep(parts: Parts) -> None:
+    """One pass."""
+    await _replay(parts)
+    await _doubt_forgotten(parts)
+    await _give_up(parts)
+    await _look_after(parts)
+
+
+async def _replay(parts: Parts) -> None:
+    """Receipts that storage could not take when they came (T16)."""
+    applied = await parts.journal.replay(parts.registry)
+    if applied:
+        log.warning("%d receipts from the journal are in storage now", applied)
+
+
+async def _doubt_forgotten(parts: Parts) -> None:
+    """Intentions whose story ended without an outcome: a bug, a cancelled coroutine, a storage failure."""
+    now = parts.clock()
+    for task in await parts.registry.opened(before=now - parts.settings.longest_submit_s):
+        verdict = Verdict("submission_unconfirmed", row="T14")
+        parts.memory.keep(await parts.registry.doubt(task, verdict, now=now))
+
+
+async def _give_up(parts: Parts) -> None:
+    """No evidence within the give-up time: the task reads as failed, and its money waits for a person."""
+    now = parts.clock()
+    failure = Failure("submission_unconfirmed", "it could not be learnt whether the upstream accepted this video")
+    for task in await parts.registry.unconfirmed(before=now - parts.settings.give_up_after_s):
+        parts.memory.keep(await parts.registry.fail(task.id, failure, now=now))
+        parts.upstreams.finished(task)
+
+
+async def _look_after(parts: Parts) -> None:
+    """Tasks that no client has asked about for the longest interval."""
+    now = parts.clock()
+    places = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def look(task_id: int) -> None:
+        async with places:
+            task = parts.memory.tasks.get(task_id) or await parts.registry.get(task_id)
+            if task is not None and task.state is State.RUNNING:
+                await poll.look(parts.memory.keep(task), parts)
+
+    waiting = [
+        task.id
+        for task in await parts.registry.running(
+            not_looked_since=now - parts.settings.max_interval_s, limit=TASKS_AT_ONCE
+        )
+        if parts.memory.watch(task.id).due_at <= now - parts.settings.max_interval_s
+    ]
+    await asyncio.gather(*(look(task_id) for task_id in waiting))

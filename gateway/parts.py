@@ -1,0 +1,43 @@
+"""The frozen bundle a flow may use. Plain values only: no flow knows the configuration file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from gateway.catalog import Catalog
+from gateway.memory import Memory
+from gateway.metrics import Metrics
+from gateway.store import Database, Journal, Registry
+from gateway.stories import Stories
+from gateway.upstreams import Upstreams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The numbers and words the flows go by; seconds unless they say otherwise."""
+
+    currency: str = "USD"
+    answer_within_s: float = 8.0
+    min_interval_s: float = 2.0
+    max_interval_s: float = 30.0
+    give_up_after_s: float = 1800.0
+    longest_submit_s: float = 120.0
+    links: str = "auto"
+    link_ttl_s: int = 86_400
+    link_secret: bytes = b""
+    private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks that callbacks may name although they are not public."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    catalog: Catalog
+    upstreams: Upstreams
+    database: Database
+    registry: Registry
+    journal: Journal
+    memory: Memory
+    metrics: Metrics
+    stories: Stories
+    settings: Settings
+    clock: Callable[[], float]

@@ -1,0 +1,72 @@
+"""The door to uvicorn: an open gateway on a socket, until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACE_S = 25  # leaves the promised 30 s of CONTRACT section 5 a margin for closing storage
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one. Raises OSError when the address is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def address_of(listener: socket.socket) -> str:
+    """The base URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(app: ASGIApp, listener: socket.socket, *, idle_s: float, on_stop: Callable[[], None]) -> None:
+    """Answer on `listener` until SIGTERM or SIGINT; `on_stop` is told at once when one comes, a second one hurries."""
+    server = _Server(_settings(app, idle_s))
+
+    def stop() -> None:
+        on_stop()
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await server.serve(sockets=[listener])
+
+
+@asynccontextmanager
+async def running(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
+    """The same beside other work in this event loop; gives the base URL, and stops at the end."""
+    server = _Server(_settings(app, idle_s=75))
+    answering = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield address_of(listener)
+    finally:
+        server.should_exit = True
+        await answering
+
+
+def _settings(app: ASGIApp, idle_s: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=max(1, round(idle_s)),
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers, which raise the signal again and so end the process before its parts
+    are closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,52 @@
+"""Reading a create's body: bounded in bytes and time before anything is parsed."""
+
+import asyncio
+from typing import Any
+
+from gateway import jsontext
+from gateway.errors import InvalidRequest, TooLarge
+from gateway.web.exchange import Exchange
+from gateway.web.surface import ClientGone
+
+
+async def read_json_object(exchange: Exchange, *, bytes_max: int, within_s: float) -> dict[str, Any]:
+    """The JSON object of a create. Raises InvalidRequest or TooLarge."""
+    content_type = (exchange.header(b"content-type") or "application/json").partition(";")[0].strip().lower()
+    if content_type != "application/json" and not content_type.endswith("+json"):
+        raise InvalidRequest.at("content-type", "the body must be application/json", "application/json")
+    encoding = exchange.header(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != "identity":
+        raise InvalidRequest.at("content-encoding", "the body must be sent without compression", "identity")
+    body = await _read(exchange, bytes_max, within_s)
+    try:
+        value = jsontext.read_strict(body)
+    except jsontext.JsonError as error:
+        raise InvalidRequest.at("body", str(error)) from None
+    if not isinstance(value, dict):
+        raise InvalidRequest.at("body", "the body must be a JSON object")
+    return value
+
+
+async def _read(exchange: Exchange, bytes_max: int, within_s: float) -> bytes:
+    length = exchange.header(b"content-length") or ""
+    # ASCII, because "²" is a digit to Python; cut, because it refuses to read numbers of more than 4,300 digits.
+    if length.isascii() and length.isdigit() and int(length[:19]) > bytes_max:
+        raise _too_large(bytes_max)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                message = await exchange.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                body += message.get("body", b"")
+                if len(body) > bytes_max:
+                    raise _too_large(bytes_max)
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise InvalidRequest.at("body", f"the body did not arrive within {within_s:g} s") from None
+
+
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {bytes_max} bytes; give images by address", param="body")

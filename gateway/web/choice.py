@@ -1,0 +1,43 @@
+"""Which dialect a request speaks (CONTRACT section 4): the path, else the header, else the virtual key's setting, else
+the marks in the body, else the configured default."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.dialects import DIALECTS
+from gateway.errors import InvalidRequest, Problem
+from gateway.web.exchange import Exchange
+
+HEADER = "x-reelgate-dialect"
+
+
+def told_dialect(exchange: Exchange, speakers: Sequence[str]) -> str | None:
+    """What the path or the header says, without looking at the body. Raises InvalidRequest for an unknown name."""
+    if len(speakers) == 1:
+        return speakers[0]
+    name = exchange.header(HEADER.encode())
+    if name is not None and name not in DIALECTS:
+        raise InvalidRequest.at(HEADER, "this is not a dialect", *DIALECTS)
+    return name
+
+
+def choose_dialect(
+    exchange: Exchange, speakers: Sequence[str], *, pinned: str | None, body: Mapping[str, Any], default: str
+) -> str:
+    """The dialect of a create on a path that `speakers` share. Raises InvalidRequest for marks of two dialects."""
+    told = told_dialect(exchange, speakers) or pinned
+    if told is not None and told in DIALECTS:  # a key may be pinned to a dialect that this version does not speak
+        return told
+    marks = {name: sorted(DIALECTS[name].MARKS & body.keys()) for name in speakers}
+    marked = [name for name in speakers if marks[name]]
+    if len(marked) > 1:
+        raise _mixed(marked, marks)
+    if marked:
+        return marked[0]
+    return default if default in speakers else speakers[0]
+
+
+def _mixed(marked: Sequence[str], marks: Mapping[str, Sequence[str]]) -> InvalidRequest:
+    sides = " and ".join(f"{', '.join(f'`{field}`' for field in marks[name])} ({name})" for name in marked)
+    message = f"the body mixes two dialects: {sides}; use one, or name it in the {HEADER} header"
+    return InvalidRequest.of([Problem(field, message) for name in marked for field in marks[name]])

@@ -1,0 +1,42 @@
+"""Routes for the person who runs the gateway and for the machines that watch it."""
+
+from gateway import __version__, jsontext
+from gateway.errors import StorageDown
+from gateway.parts import Parts
+from gateway.web.exchange import Answer, Exchange
+
+_METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Operations:
+    """Health, readiness and metrics. None of them calls an upstream or asks for a key."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def health(self, exchange: Exchange) -> Answer:
+        """The process is alive."""
+        return Answer(200, jsontext.write({"status": "ok", "version": __version__}))
+
+    async def readiness(self, exchange: Exchange) -> Answer:
+        """Creates can be taken: storage is writable, a key is usable, and no shutdown is under way."""
+        checks = {
+            "storage": await self._storage_is_writable(),
+            "keys": self._parts.upstreams.any_key_usable(),
+            "accepting": not self._parts.stories.is_draining,
+        }
+        is_ready = all(checks.values())
+        status = "ready" if is_ready else "not ready"
+        return Answer(200 if is_ready else 503, jsontext.write({"status": status, "checks": checks}))
+
+    async def metrics(self, exchange: Exchange) -> Answer:
+        counts = await self._parts.registry.state_counts()
+        self._parts.metrics.count_tasks({state.value: count for state, count in counts.items()})
+        return Answer(200, self._parts.metrics.exposition(), content_type=_METRICS_TYPE)
+
+    async def _storage_is_writable(self) -> bool:
+        try:
+            await self._parts.database.probe()
+        except StorageDown:
+            return False
+        return True
