@@ -1,0 +1,193 @@
+"""`reelgate demo`: the main job on this machine alone, one film through each dialect on a simulated upstream."""
+
+import asyncio
+import secrets
+import socket
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from gateway import logs, sandbox, serving
+from gateway.app import gateway
+from gateway.cli.options import FAILED
+from gateway.config import Config, load
+
+FOLDER = Path("reelgate-demo")
+PREFERRED_PORT = 8080
+SPEED = 15.0  # a film of 30 s real time is done in two
+GIVE_UP_S = 60.0
+POLL_S = 0.25
+
+
+class DemoFailed(Exception):
+    """A film did not come out; says in which dialect and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """How one kind of client asks for a film and hears of it."""
+
+    dialect: str
+    create: str
+    read: str
+    body: Mapping[str, Any]
+    progress: Callable[[Mapping[str, Any]], float]
+    link: Callable[[Mapping[str, Any]], str | None]
+
+
+_FRAME = "https://example.com/first-frame.png"
+CLIENTS = (
+    Client(
+        dialect="evolink",
+        create="/v1/videos/generations",
+        read="/v1/tasks/{id}",
+        body={"model": "MiniMax-Hailuo-2.3", "prompt": "A lighthouse at dusk [Static shot]", "quality": "768p"},
+        progress=lambda answer: float(answer["progress"]),
+        link=lambda answer: (answer.get("results") or [None])[0],
+    ),
+    Client(
+        dialect="toapis",
+        create="/v1/videos/generations",
+        read="/v1/videos/generations/{id}",
+        body={
+            "model": "MiniMax-Hailuo-2.3-Fast",
+            "prompt": "The cat wakes up [Push in]",
+            "image_urls": [_FRAME],
+            "resolution": "1080P",
+        },
+        progress=lambda answer: float(answer["progress"]),
+        link=lambda answer: answer["result"]["data"][0]["url"] if "result" in answer else None,
+    ),
+    Client(
+        dialect="newapi",
+        create="/v1/video/generations",
+        read="/v1/video/generations/{id}",
+        body={
+            "model": "MiniMax-Hailuo-02",
+            "prompt": "Waves roll in [Pan left]",
+            "duration": 6,
+            "metadata": {"first_frame_image": _FRAME, "resolution": "512P"},
+        },
+        progress=lambda answer: float(answer["data"]["progress"].rstrip("%")),
+        link=lambda answer: answer["data"].get("result_url") or None,
+    ),
+)
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the films instead of serving on.")] = False,
+    port: Annotated[int | None, typer.Option(help="The gateway's port; 0 is any free one.")] = None,
+) -> None:
+    """Send one film through every client dialect, with no account and no network."""
+    logs.set_up("warning")
+    FOLDER.mkdir(exist_ok=True)
+    console = Console()
+    try:
+        asyncio.run(_demo(console, once=once, port=port))
+    except DemoFailed as error:
+        console.print(f"[red]failed[/]  {error}")
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        console.print("bye")
+
+
+async def _demo(console: Console, *, once: bool, port: int | None) -> None:
+    key = f"sk-rg-demo-{secrets.token_hex(8)}"
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reelgate-demo-"))
+        upstream_url = await stack.enter_async_context(sandbox.running(speed=SPEED))
+        opened = await stack.enter_async_context(gateway(_config(Path(folder), upstream_url, key)))
+        listener = stack.enter_context(_listener(port))
+        base_url = await stack.enter_async_context(serving.running(opened.app, listener))
+        console.print(f"simulated upstream  {upstream_url}\ngateway             {base_url}\n", highlight=False)
+        await _make_films(console, base_url, key)
+        console.print(_next_steps(base_url, key), highlight=False, soft_wrap=True)
+        if not once:
+            console.print("serving until Ctrl-C")
+            await asyncio.Event().wait()
+
+
+def _listener(port: int | None) -> socket.socket:
+    """On the usual port if that is free and no other was asked for."""
+    if port is not None:
+        return serving.bind("127.0.0.1", port)
+    try:
+        return serving.bind("127.0.0.1", PREFERRED_PORT)
+    except OSError:
+        return serving.bind("127.0.0.1", 0)
+
+
+def _config(folder: Path, upstream_url: str, key: str) -> Config:
+    text = f"""
+storage: {{url: "sqlite:///{folder / "demo.db"}"}}
+upstreams:
+  - {{name: sandbox, provider: evolink, base_url: "{upstream_url}/evolink", keys: [{{id: main, value: sk-sandbox}}]}}
+virtual_keys: [{{id: demo, value: {key}}}]
+polling: {{min_interval_s: 0.2, max_interval_s: 1}}
+"""
+    path = folder / "config.yaml"
+    path.write_text(text, "utf-8")
+    return load(path, {})
+
+
+async def _make_films(console: Console, base_url: str, key: str) -> None:
+    columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+    headers = {"authorization": f"Bearer {key}"}
+    with Progress(*columns, console=console) as bars:
+        async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False, timeout=30) as http:
+            films = [
+                _make_film(client, http, bars, bars.add_task(client.dialect, total=100, note="")) for client in CLIENTS
+            ]
+            results = await asyncio.gather(*films, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _make_film(client: Client, http: httpx.AsyncClient, bars: Progress, bar: TaskID) -> None:
+    created = await http.post(f"/{client.dialect}{client.create}", json=dict(client.body))
+    if created.status_code != 200:
+        raise DemoFailed(f"{client.dialect}: the create was answered {created.status_code}: {created.text}")
+    path = f"/{client.dialect}" + client.read.format(id=created.headers["x-reelgate-task-id"])
+    try:
+        async with asyncio.timeout(GIVE_UP_S):
+            link = await _wait(client, http, path, bars, bar)
+    except TimeoutError:
+        raise DemoFailed(f"{client.dialect}: no film within {GIVE_UP_S:g} s") from None
+    film = await http.get(link)
+    if film.status_code != 200 or film.content[4:8] != b"ftyp":
+        raise DemoFailed(f"{client.dialect}: {link} is no film (status {film.status_code})")
+    target = FOLDER / f"{client.dialect}.mp4"
+    target.write_bytes(film.content)
+    bars.update(bar, completed=100, note=f"[green]{target}[/]")
+
+
+async def _wait(client: Client, http: httpx.AsyncClient, path: str, bars: Progress, bar: TaskID) -> str:
+    while True:
+        answer = (await http.get(path)).json()
+        link = client.link(answer)
+        if link is not None:
+            return link
+        bars.update(bar, completed=client.progress(answer), note="in the making")
+        if "fail" in str(answer.get("status", "")):
+            raise DemoFailed(f"{client.dialect}: {answer}")
+        await asyncio.sleep(POLL_S)
+
+
+def _next_steps(base_url: str, key: str) -> str:
+    lines = [f"\nbase URL     {base_url}/v1", f"virtual key  {key}", f"metrics      {base_url}/metrics", "\nTry it:\n"]
+    lines.append(
+        f"curl {base_url}/v1/videos/generations -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' "
+        """-d '{"model": "MiniMax-Hailuo-2.3", "prompt": "A sunset over the sea [Pull out]", "quality": "768p"}'"""
+    )
+    lines.append(f"curl {base_url}/v1/tasks/TASK_ID -H 'Authorization: Bearer {key}'")
+    lines.append(f"curl -o film.mp4 {base_url}/v1/videos/TASK_ID/content -H 'Authorization: Bearer {key}'")
+    return "\n".join(lines) + "\n"

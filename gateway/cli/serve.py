@@ -1,0 +1,63 @@
+"""`reelgate serve`: the gateway itself."""
+
+import asyncio
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from gateway import logs, serving
+from gateway.app import gateway
+from gateway.cli.options import ConfigOption, fail, read_config, refuse, refuse_unknown_providers
+from gateway.config import Config, ConfigError, override, warnings
+from gateway.errors import StorageDown
+from gateway.store import SchemaRefused
+
+
+class Level(StrEnum):
+    """What the log says."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Listen here instead of server.host.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Listen on this port instead of server.port; 0 is any free one.")
+    ] = None,
+    log_level: Annotated[Level, typer.Option(help="The least serious records that are logged.")] = Level.INFO,
+) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C."""
+    logs.set_up(log_level.value)
+    try:
+        settings = override(read_config(config), host=host, port=port)
+    except ConfigError as error:
+        refuse(error)
+    refuse_unknown_providers(settings)
+    for sentence in warnings(settings):
+        print(f"reelgate: {sentence}", file=sys.stderr)
+    try:
+        asyncio.run(_serve(settings))
+    except (SchemaRefused, StorageDown) as error:
+        fail(f"storage: {error}")
+    except OSError as error:
+        fail(f"cannot listen on {settings.server.host}:{settings.server.port}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        pass
+
+
+async def _serve(config: Config) -> None:
+    async with gateway(config) as opened:
+        with serving.bind(config.server.host, config.server.port) as listener:
+            print(f"reelgate: listening on {serving.address_of(listener)}", file=sys.stderr, flush=True)
+            await serving.serve(
+                opened.app,
+                listener,
+                idle_s=config.server.limits.idle_s,
+                on_stop=opened.parts.stories.stop_creates,
+            )
