@@ -122,7 +122,9 @@ class Caller:
     """The dialect this key is pinned to on shared paths."""
 
     def may_see(self, task: "Task") -> bool:
-        """A task belongs to the caller's team; without a team, to the very key that made it."""
+        """A task belongs to the caller's team; without a team, to the very key that made it. A hidden one to nobody."""
+        if task.hidden:
+            return False
         if self.team is not None or task.team is not None:
             return self.team == task.team
         return self.key_id == task.caller
@@ -192,6 +194,8 @@ class Task:
     started_at: float | None = None
     finished_at: float | None = None
     looked_at: float | None = None
+    hidden: bool = False
+    """Its owner deleted it: it runs on and is paid for, and nobody reads it any more."""
 
     @property
     def is_final(self) -> bool:

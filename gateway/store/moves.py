@@ -70,6 +70,7 @@ class Verdict:
 
 _OPEN_TASK = insert(tasks).inline()  # inline: nothing to fetch back, which is a third of the time
 _OPEN_ATTEMPT = insert(attempts).inline()
+_HIDE = update(tasks).where(tasks.c.id == bindparam("of_task")).values(hidden=True)
 _END_ATTEMPT = update(attempts).where(
     attempts.c.task_id == bindparam("of_task"), attempts.c.number == bindparam("of_attempt")
 )
@@ -164,6 +165,13 @@ def relocate(connection: Connection, task_id: int, link: str, now: float) -> Tas
     """Completed → completed, with another link to the same video."""
     task = _found(connection, "relocate", task_id)
     return _move(connection, "relocate", task, link=link, looked_at=now)
+
+
+def hide(connection: Connection, task_id: int) -> Task:
+    """In any state: nobody reads the task any more, and its life goes on."""
+    task = _found(connection, "hide", task_id)
+    connection.execute(_HIDE, {"of_task": task_id})
+    return replace(task, hidden=True)
 
 
 def fail(connection: Connection, task_id: int, failure: Failure, now: float, sources: frozenset[State]) -> Task:

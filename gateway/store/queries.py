@@ -21,11 +21,12 @@ def find(connection: Connection, task_id: int) -> Task | None:
     return None if row is None else task_of(row)
 
 
-def of_caller(connection: Connection, caller: Caller, limit: int, before: int | None) -> list[Task]:
-    """The newest tasks that the caller may see, from those older than task `before`."""
-    query = select(*COLUMNS).where(_seen_by(caller)).order_by(tasks.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(tasks.c.id < before)
+def of_caller(connection: Connection, caller: Caller, limit: int, after: int | None, oldest_first: bool) -> list[Task]:
+    """A page of the tasks that the caller may see, by age; with `after`, from those that follow that task."""
+    order = tasks.c.id.asc() if oldest_first else tasks.c.id.desc()
+    query = select(*COLUMNS).where(_seen_by(caller), tasks.c.hidden.is_(False)).order_by(order).limit(limit)
+    if after is not None:
+        query = query.where(tasks.c.id > after if oldest_first else tasks.c.id < after)
     return [task_of(row) for row in connection.execute(query)]
 
 

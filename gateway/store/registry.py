@@ -110,6 +110,10 @@ class Registry:
         """Give a completed task another link to its video."""
         return await self._db.run(partial(moves.relocate, task_id=task_id, link=link, now=now))
 
+    async def hide(self, task_id: int) -> Task:
+        """Let nobody read the task any more; what it costs and how it ends does not change."""
+        return await self._db.run(partial(moves.hide, task_id=task_id))
+
     async def fail(
         self, task_id: int, failure: Failure, now: float, from_states: Iterable[State] = moves.SOURCES["fail"]
     ) -> Task:
@@ -127,9 +131,12 @@ class Registry:
         """The task of this number. Whether a caller may see it is `Caller.may_see`."""
         return await self._db.read(partial(queries.find, task_id=task_id))
 
-    async def of_caller(self, caller: Caller, limit: int, *, before: int | None = None) -> list[Task]:
-        """The tasks that the caller may see, newest first; with `before`, only those older than that task."""
-        return await self._db.read(partial(queries.of_caller, caller=caller, limit=limit, before=before))
+    async def of_caller(
+        self, caller: Caller, limit: int, *, after: int | None = None, oldest_first: bool = False
+    ) -> list[Task]:
+        """The tasks that the caller may see, newest first unless asked otherwise; with `after`, what follows it."""
+        step = partial(queries.of_caller, caller=caller, limit=limit, after=after, oldest_first=oldest_first)
+        return await self._db.read(step)
 
     async def running(self, not_looked_since: float, limit: int) -> list[Task]:
         """Running tasks whose last stored look is older than this, the longest neglected first."""

@@ -29,6 +29,7 @@ def row_of(task: Task) -> dict[str, Any]:
         "progress": task.progress,
         "generating": task.generating,
         "created_at": task.created_at,
+        "hidden": task.hidden,
     }
 
 
@@ -67,6 +68,7 @@ def task_of(row: Sequence[Any]) -> Task:
         started_at,
         finished_at,
         looked_at,
+        hidden,
     ) = row
     return Task(
         id=number,
@@ -91,4 +93,5 @@ def task_of(row: Sequence[Any]) -> Task:
         started_at=started_at,
         finished_at=finished_at,
         looked_at=looked_at,
+        hidden=hidden,
     )

@@ -82,6 +82,7 @@ tasks = Table(
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("looked_at", Double),
+    Column("hidden", Boolean, nullable=False),
     CheckConstraint(_one_of("state", State), name="state_is_known"),
     CheckConstraint("price >= 0", name="price_is_no_debt"),
     CheckConstraint("attempts >= 0", name="attempts_are_counted"),

@@ -231,7 +231,13 @@ def test_a_caller_sees_the_tasks_of_the_team_or_else_of_the_key(world, run):
                 assert await registry.of_caller(caller, 100) == visible
                 assert await registry.money(caller) == (280_000 * len(visible), 0)
                 assert await registry.of_caller(caller, 1) == visible[:1]
-                assert await registry.of_caller(caller, 100, before=visible[0].id) == visible[1:]
+                assert await registry.of_caller(caller, 100, after=visible[0].id) == visible[1:]
+                assert await registry.of_caller(caller, 100, oldest_first=True) == visible[::-1]
+                assert await registry.of_caller(caller, 100, after=visible[-1].id, oldest_first=True) == visible[-2::-1]
+                hidden = await registry.hide(visible[0].id)
+                assert not caller.may_see(hidden)
+                assert await registry.get(hidden.id) == hidden
+                assert await registry.of_caller(caller, 100) == visible[1:]
 
     run(story)
 
