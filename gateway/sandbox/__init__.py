@@ -6,14 +6,24 @@ money, needs no account and no network. A script word in a prompt makes it misbe
 
     app.py        what answers where                 calls.py      a request, an answer, a refusal
     front.py      the door of one protocol           delivery.py   how an answer leaves, well or badly
-    evolink.py    the EvoLink protocol               purchase.py   the story of a create, and of a look
-    sandbox.py    everything it remembers            script.py     the script words
-    sales.py      what is on sale                    accounts.py   keys and their money
-    tasks.py      videos in the making, on a clock   journal.py    requests received
-    downloads.py  films and uploaded images          uploads.py    images uploaded
+    sandbox.py    everything it remembers            purchase.py   the story of a create, and of a look
+    sales.py      what is on sale                    script.py     the script words
+    tasks.py      videos in the making, on a clock   accounts.py   keys and their money
+    downloads.py  films and uploaded images          journal.py    requests received
+    links.py      links that live an hour            uploads.py    images uploaded
     control.py    `/_sandbox/…`                      serving.py    the server, and sockets that can be cut
 
-To add a protocol: one file like `evolink.py`, and one line in `app.py`.
+The protocols, each a sibling that knows no other, with what its create may say in a file beside it:
+
+    evolink.py    `/evolink`   errors as `error{}`, codes twice over, and a file host in evolink_files.py
+    toapis.py     `/toapis`    errors as `error{}`, extended parameters in `metadata`
+    newapi.py     `/newapi`    errors flat, those of its outer door as `error{}`; the vendor's fields in `metadata`
+    minimax.py    `/minimax`   errors inside HTTP 200, as `base_resp`; a result is a file with links of an hour
+
+    choosing.py   model, prompt and offer            fields.py     fields by type, refused by name
+    hailuo.py     the fields of the vendor's body    addresses.py  images and callbacks that a request names
+
+To add a protocol: one file like `toapis.py`, one for its create, and one line in `app.py`.
 """
 
 from gateway.sandbox.app import create_app

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from gateway.sandbox import control, downloads, evolink
+from gateway.sandbox import control, downloads, evolink, minimax, newapi, toapis
 from gateway.sandbox.front import Front, Protocol
 from gateway.sandbox.sandbox import Sandbox
 
 # Every protocol spoken here; each has its name for a prefix.
-PROTOCOLS: tuple[Protocol, ...] = (evolink.PROTOCOL,)
+PROTOCOLS: tuple[Protocol, ...] = (evolink.PROTOCOL, toapis.PROTOCOL, newapi.PROTOCOL, minimax.PROTOCOL)
 
 
 def create_app(

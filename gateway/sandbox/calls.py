@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from html import escape
 from typing import Any
 
 
@@ -60,16 +61,30 @@ class Answer:
 
 
 class Refusal(Exception):
-    """A request is refused, in the words of no protocol yet: each has envelopes of its own."""
+    """A request is refused, in the words of no protocol yet: each has envelopes of its own.
+
+    `code` is one of the protocol's own, where the status alone would not lead to it.
+    """
 
     def __init__(
-        self, status: int, message: str, *, param: str | None = None, retry_after_s: int | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+        code: str | int | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.code = code
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
 
 
 def json_answer(status: int, content: object, headers: Mapping[str, str] | None = None) -> Answer:
@@ -79,7 +94,8 @@ def json_answer(status: int, content: object, headers: Mapping[str, str] | None 
 
 def html_answer(status: int, title: str, headers: Mapping[str, str] | None = None) -> Answer:
     """What an edge in front of a provider says when it speaks for itself."""
-    page = f"<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
+    words = escape(title)
+    page = f"<!DOCTYPE html><html><head><title>{words}</title></head><body><h1>{words}</h1></body></html>\n"
     return Answer(status, page.encode(), {"content-type": "text/html; charset=utf-8", **(headers or {})})
 
 

@@ -72,8 +72,8 @@ async def _drip(answer: Answer, line: Line) -> None:
 
 async def _half(answer: Answer, line: Line) -> None:
     await _start(answer, line)
-    size = int(answer.number if answer.number >= 1 else answer.number * len(answer.body))
-    size = min(size, len(answer.body) - 1)  # all of it would be a good answer
+    size = answer.number if answer.number >= 1 else answer.number * len(answer.body)
+    size = int(min(size, len(answer.body) - 1))  # all of it would be a good answer
     await line.send({"type": "http.response.body", "body": answer.body[:size], "more_body": True})
     await line.hang_up()
 

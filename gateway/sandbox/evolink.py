@@ -1,8 +1,7 @@
 """The EvoLink protocol (FACTS section 1), as strict as its documents."""
 
-import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -98,8 +97,7 @@ def refuse_task(refusal: Refusal) -> Answer:
 def _refuse(refusal: Refusal, error: dict[str, Any]) -> Answer:
     if refusal.param is not None:
         error["param"] = refusal.param
-    headers = {} if refusal.retry_after_s is None else {"retry-after": str(refusal.retry_after_s)}
-    return json_answer(refusal.status, {"error": error}, headers)
+    return json_answer(refusal.status, {"error": error}, refusal.headers)
 
 
 def _created(task: Task) -> dict[str, Any]:
@@ -146,19 +144,13 @@ def _head(task: Task, *, progress: int, status: str) -> dict[str, Any]:
     }
 
 
-def _route(
-    method: str, path: str, answer: Callable[[Sandbox, Call], Answer], refuse: Callable[[Refusal], Answer]
-) -> Route:
-    return Route(method, re.compile(path), answer, refuse)
-
-
 PROTOCOL = Protocol(
     NAME,
     (
-        _route("POST", "/v1/videos/generations", create, refuse_create),
-        _route("GET", "/v1/tasks/(?P<task_id>[^/]+)", read_task, refuse_task),
-        _route("GET", "/v1/credits", read_credits, refuse_task),
-        _route("POST", "/api/v1/files/upload/base64", evolink_files.upload, evolink_files.refuse),
+        Route.at("POST", "/v1/videos/generations", create, refuse_create),
+        Route.at("GET", "/v1/tasks/(?P<task_id>[^/]+)", read_task, refuse_task),
+        Route.at("GET", "/v1/credits", read_credits, refuse_task),
+        Route.at("POST", "/api/v1/files/upload/base64", evolink_files.upload, evolink_files.refuse),
     ),
     refuse_task,
 )

@@ -23,6 +23,13 @@ class Route:
     answer: Callable[[Sandbox, Call], Answer]
     refuse: Callable[[Refusal], Answer]
 
+    @classmethod
+    def at(
+        cls, method: str, path: str, answer: Callable[[Sandbox, Call], Answer], refuse: Callable[[Refusal], Answer]
+    ) -> "Route":
+        """`path` is a pattern; its named groups become the call's `path_words`."""
+        return cls(method, re.compile(path), answer, refuse)
+
 
 @dataclass(frozen=True, slots=True)
 class Protocol:

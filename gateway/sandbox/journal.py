@@ -45,6 +45,17 @@ class Journal:
         self._entries.clear()
 
 
+def shorten(value: object) -> object:
+    """A JSON value with overlong texts cut: an inline image says little that its beginning does not."""
+    if isinstance(value, str) and len(value) > _TEXT_CHARACTERS_MAX:
+        return f"{value[:100]}… ({len(value)} characters)"
+    if isinstance(value, list):
+        return [shorten(item) for item in value]
+    if isinstance(value, dict):
+        return {name: shorten(item) for name, item in value.items()}
+    return value
+
+
 def _hide_header(name: str, value: str, key: str | None) -> str:
     if name == "authorization" and key is not None:
         return f"Bearer {mask_key(key)}"
@@ -60,17 +71,7 @@ def _hide(text: str, key: str | None) -> str:
 def _read_json(body: bytes) -> object:
     """The body with overlong texts cut; None where it is no JSON, or too much to keep."""
     try:
-        content = _cut(json.loads(body))
+        content = shorten(json.loads(body))
         return content if len(json.dumps(content)) <= _BODY_BYTES_MAX else None
     except (ValueError, RecursionError):
         return None
-
-
-def _cut(value: object) -> object:
-    if isinstance(value, str) and len(value) > _TEXT_CHARACTERS_MAX:
-        return f"{value[:100]}… ({len(value)} characters)"
-    if isinstance(value, list):
-        return [_cut(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _cut(item) for name, item in value.items()}
-    return value

@@ -20,7 +20,7 @@ _ID_FIELDS = ("id", "task_id")  # in one protocol or another
 def purchase(sandbox: Sandbox, account: Account, call: Call, order: Order, render: Callable[[Task], Answer]) -> Answer:
     """Accept one good order, unless its script or its account's balance forbids it."""
     try:
-        script = read_script(order.prompt)
+        script = read_script(order.prompt, order.protocol)
     except ValueError as error:
         raise Refusal(400, str(error), param="prompt") from error
     cue = script.get(Stage.REFUSE)
@@ -61,7 +61,8 @@ def _refuse(cue: Cue, call: Call) -> Answer:
         return html_answer(status, _EDGE_TITLES[status])
     if status == 307:
         return html_answer(status, "307", {"location": f"{call.base_url}/{call.protocol}/moved{call.path}"})
-    raise Refusal(status, f"the script in the prompt {cue.word.does}", retry_after_s=cue.word.retry_after_s)
+    message = f"the script in the prompt {cue.word.does}"
+    raise Refusal(status, message, retry_after_s=cue.word.retry_after_s, code=cue.code)
 
 
 def _without_id(answer: Answer) -> Answer:

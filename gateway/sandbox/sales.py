@@ -6,6 +6,7 @@ Only the data is shared with the gateway, not its reader: a mistake in the gatew
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class Sales:
         self._models = {model.name: model for model in models}
 
     @classmethod
+    @cache  # never changed once read, and a test makes hundreds of sandboxes
     def shipped(cls) -> "Sales":
         return cls(_read_model(yaml.safe_load(path.read_bytes())) for path in sorted(_MODELS.glob("*.yaml")))
 

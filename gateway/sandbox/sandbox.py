@@ -2,10 +2,12 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from gateway.sandbox.accounts import Account, Accounts, mask_key
-from gateway.sandbox.journal import Journal
+from gateway.sandbox.journal import Journal, shorten
+from gateway.sandbox.links import Links
 from gateway.sandbox.sales import Sales
 from gateway.sandbox.script import Cue, Script
 from gateway.sandbox.tasks import TASKS_MAX, Order, Task, Tasks
@@ -28,6 +30,7 @@ class Sandbox:
         self.tasks = Tasks(speed=speed, seed=seed)
         self.journal = Journal()
         self.uploads = Uploads(seed=seed)
+        self.links = Links(seed=seed)
         self._videos: deque[Task] = deque(maxlen=TASKS_MAX)
         self._refused: OrderedDict[str, int] = OrderedDict()
 
@@ -39,6 +42,7 @@ class Sandbox:
 
     def accept(self, order: Order, script: Script, account: Account) -> Task:
         """Bill and begin a video."""
+        order = replace(order, request={name: shorten(value) for name, value in order.request.items()})
         task = self.tasks.accept(order, script, account, self.now())
         self._videos.append(task)
         return task

@@ -38,6 +38,8 @@ class Word:
     status: int | None = None
     retry_after_s: int | None = None
     is_html: bool = False
+    only_in: str | None = None  # the one protocol that has such a thing
+    says_code: bool = False  # `=NUMBER` is a code of that protocol's own, and counts nothing
 
 
 def _refuse(status: int, does: str, *, retry_after_s: int | None = None, is_html: bool = False) -> Word:
@@ -62,6 +64,14 @@ WORDS: Mapping[str, Word] = {
     "504": _refuse(504, "an edge says in HTML that it waited too long", is_html=True),
     "redirect": _refuse(307, "sends the client elsewhere, to a path that is not there"),
     "drop": Word(Stage.REFUSE, "closes the connection before accepting, without a byte", ALWAYS),
+    "base-resp": Word(
+        Stage.REFUSE,
+        "refuses inside HTTP 200 with this base_resp.status_code (1000), always",
+        1000,
+        200,
+        only_in="minimax",
+        says_code=True,
+    ),
     "drop-after-accept": Word(Stage.ANSWER, "accepts and bills, then closes the connection without a byte"),
     # The answer begins with its id in some protocols, so half of it may be enough to go on; the first byte never is.
     "half-answer": Word(Stage.ANSWER, "accepts, sends status line, headers and NUMBER bytes (half), then closes", 0.5),
@@ -89,16 +99,19 @@ class Cue:
     name: str
     word: Word
     number: float
+    code: int | None = None
 
 
 Script = Mapping[Stage, Cue]
 
 
-def read_script(prompt: str) -> Script:
-    """The cues of a prompt by stage; ValueError says what is wrong with them."""
+def read_script(prompt: str, protocol: str) -> Script:
+    """The cues of a prompt by stage, as far as this protocol has them; ValueError says what is wrong with them."""
     cues: dict[Stage, Cue] = {}
     for match in _WORD.finditer(prompt):
         cue = _read_cue(match["name"], match["number"])
+        if cue.word.only_in not in (None, protocol):
+            raise ValueError(f"{_PREFIX}{cue.name} means nothing here: it is a word of {cue.word.only_in} alone")
         if cues.setdefault(cue.word.stage, cue) is not cue:
             raise ValueError(f"two script words for one stage: {_PREFIX}{cues[cue.word.stage].name} and {match[0]}")
     return cues
@@ -109,7 +122,11 @@ def _read_cue(name: str, number: str | None) -> Cue:
     if word is None:
         raise ValueError(f"no script word {_PREFIX}{name}; there are {', '.join(WORDS)}")
     if number is None:
-        return Cue(name, word, word.number or 0)
-    if word.number is None:
+        number = str(word.number or 0)
+    elif word.number is None:
         raise ValueError(f"{_PREFIX}{name} takes no number")
-    return Cue(name, word, float(number))
+    if not word.says_code:
+        return Cue(name, word, float(number))
+    if not number.isdigit():
+        raise ValueError(f"{_PREFIX}{name} takes a whole number")
+    return Cue(name, word, ALWAYS, int(number))

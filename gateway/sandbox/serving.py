@@ -126,7 +126,16 @@ async def _end(state: ServerState) -> None:
 def _bind(host: str, port: int) -> socket.socket:
     """Bound before anything starts, so that the port is known and a taken one is the caller's OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    # The protocol is named because asyncio switches Nagle's algorithm off only where it knows that it is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _base_url(host: str, listener: socket.socket) -> str:

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -50,9 +51,10 @@ class Order:
 
 @dataclass(slots=True)
 class Task:
-    """One accepted video."""
+    """One accepted video. `number` counts them from 1; some protocols show it beside the id."""
 
     id: str
+    number: int
     order: Order
     account: Account
     script: Script
@@ -98,6 +100,7 @@ class Tasks:
         self._speed = speed
         self._random = Random(seed)  # noqa: S311 - ids of a simulation, meant to be repeatable
         self._by_id: OrderedDict[str, Task] = OrderedDict()
+        self._numbers = count(1)
         self._unsettled: list[tuple[float, str, Task]] = []  # a heap: the next to end comes first
 
     def accept(self, order: Order, script: Script, account: Account, now: float) -> Task:
@@ -105,6 +108,7 @@ class Tasks:
         account.reserve(order.offer.price_micros)
         task = Task(
             id=self._new_id(order, now),
+            number=next(self._numbers),
             order=order,
             account=account,
             script=script,

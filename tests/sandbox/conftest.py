@@ -12,6 +12,8 @@ from gateway.sandbox import create_app
 
 KEY = "sk-evo-a-key-of-alice"
 
+Create = Callable[..., httpx.Response]
+
 
 class Clock:
     """Time, as far as a test is concerned."""
@@ -71,12 +73,38 @@ def poor_twin(clock: Clock) -> Client:
 
 
 @pytest.fixture
-def create(client: Client) -> Callable[..., httpx.Response]:
-    """Order a video: a good text-to-video body, with what the test says otherwise; None leaves a field out."""
+def create(client: Client) -> Create:
+    """Order a video at EvoLink."""
+    return ordering(client, "/evolink/v1/videos/generations")
+
+
+@pytest.fixture
+def create_toapis(client: Client) -> Create:
+    return ordering(client, "/toapis/v1/videos/generations")
+
+
+@pytest.fixture
+def create_newapi(client: Client) -> Create:
+    return ordering(client, "/newapi/v1/video/generations")
+
+
+@pytest.fixture
+def create_minimax(client: Client) -> Create:
+    return ordering(client, "/minimax/v1/video_generation")
+
+
+@pytest.fixture
+def creates(create: Create, create_toapis: Create, create_newapi: Create, create_minimax: Create) -> dict[str, Create]:
+    """Every protocol's, by its name."""
+    return {"evolink": create, "toapis": create_toapis, "newapi": create_newapi, "minimax": create_minimax}
+
+
+def ordering(client: Client, path: str) -> Create:
+    """A good text-to-video body, with what the test says otherwise; None leaves a field out."""
 
     def create(key: str = KEY, **fields: Any) -> httpx.Response:
         body = {"model": "MiniMax-Hailuo-2.3", "prompt": "a ship at dawn", **fields}
         said = {name: value for name, value in body.items() if value is not None}
-        return client.post("/evolink/v1/videos/generations", json=said, headers={"authorization": f"Bearer {key}"})
+        return client.post(path, json=said, headers={"authorization": f"Bearer {key}"})
 
     return create

@@ -139,11 +139,11 @@ def test_a_script_that_cannot_be_followed_is_refused(client: Any, create: Create
 
 @pytest.mark.parametrize("name", WORDS)
 def test_every_word_can_be_read_and_says_what_it_does(name: str) -> None:
-    (cue,) = read_script(f"a ship at dawn #sandbox:{name}, slowly").values()
+    (cue,) = read_script(f"a ship at dawn #sandbox:{name}, slowly", WORDS[name].only_in or "evolink").values()
     assert cue.name == name
     assert cue.word.does
     assert cue.word.stage in Stage
 
 
 def test_a_prompt_without_a_word_has_no_script() -> None:
-    assert read_script("a #sandbox of children") == {}
+    assert read_script("a #sandbox of children", "evolink") == {}

@@ -81,6 +81,35 @@ def test_drop_after_accept_closes_without_a_byte_and_was_billed() -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    ["/toapis/v1/videos/generations", "/newapi/v1/video/generations", "/minimax/v1/video_generation"],
+)
+def test_every_protocol_can_be_cut_and_broken_off(path: str) -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            await client.post(path, json=body("#sandbox:drop"))
+        assert await bought(client) == 0
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+            await client.post(path, json=body("#sandbox:drop-after-accept"))
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+            await client.post(path, json=body("#sandbox:half-answer"))
+        assert await bought(client) == 2
+
+    over_a_socket(story)
+
+
+def test_half_an_answer_of_minimax_holds_the_whole_id() -> None:
+    async def story(client: httpx.AsyncClient) -> None:
+        request = client.build_request("POST", "/minimax/v1/video_generation", json=body("#sandbox:half-answer"))
+        raw = await exchange(client, request)
+        (video,) = (await client.get("/_sandbox/videos")).json()
+        assert f'{{"task_id": "{video["id"]}"'.encode() in raw
+        assert not raw.endswith(b"}}")
+
+    over_a_socket(story)
+
+
+@pytest.mark.parametrize(
     ("word", "end"), [("half-answer", b'"object"'), ("half-answer=12", b'{"created": '), ("half-answer=0", b"\r\n\r\n")]
 )
 def test_half_answer_breaks_off_within_the_body_and_was_billed(word: str, end: bytes) -> None:
@@ -219,7 +248,8 @@ def test_the_command_prints_one_line_and_ends_on_a_signal(number: signal.Signals
     )
     assert process.stdout is not None
     line = process.stdout.readline()
-    match = re.fullmatch(r"Sandbox: (http://127\.0\.0\.1:\d+)/evolink  log: (\S+)\n", line)
+    addresses = r"(http://127\.0\.0\.1:\d+)/evolink  \1/toapis  \1/newapi  \1/minimax"
+    match = re.fullmatch(rf"Sandbox: {addresses}  log: (\S+)\n", line)
     assert match is not None, line
     headers = {"authorization": f"Bearer {KEY}"}
     with pytest.raises(httpx.RemoteProtocolError):
