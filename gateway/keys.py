@@ -116,10 +116,18 @@ class KeyPool:
         account.live += 1
 
     def untake(self, key_id: str) -> None:
-        """The submit that was about to be sent was not."""
+        """The submit that was about to be sent was not.
+
+        The oldest submit is forgotten, not this one: others may have come since, and their minute must not end early.
+        """
         account = self._keys[key_id].account
-        account.submits.pop()
-        account.live -= 1
+        if account.submits:
+            account.submits.popleft()
+        account.live = max(0, account.live - 1)
+
+    def has_room(self, key_id: str, model: str, now: float) -> bool:
+        """Whether this very key could take a submit now, were it not for its upstream's rest."""
+        return _is_free(self._keys[key_id], model, now)
 
     def occupy(self, key_id: str, count: int) -> None:
         """Tasks in flight that were submitted before this process started."""
@@ -141,7 +149,7 @@ class KeyPool:
     def learn(self, key_id: str, error: errors.UpstreamError, model: str, now: float) -> None:
         """Apply what an answer means for the key or the upstream (FAILURES, column Key / provider state)."""
         effect = _EFFECTS.get(type(error))
-        if effect is not None:
+        if effect is not None and error.row not in _TEACHES_NOTHING:
             effect(self, self._keys[key_id], error, model, now)
 
     def recover(self, key_id: str) -> None:
@@ -174,7 +182,8 @@ class KeyPool:
         return Blocked(Cause.KEYS)
 
     def _cool(self, first_s: float, max_s: float, now: float, said_s: float | None = None) -> None:
-        self._failures += 1
+        if now >= self._cooling_until:  # what fails while it rests was sent before, and is no failure more
+            self._failures += 1
         rest_s = said_s if said_s is not None else min(max_s, first_s * self._failures)
         self._cooling_until = max(self._cooling_until, now + rest_s)
 
@@ -219,12 +228,15 @@ def _state(key: _Key, now: float, cooling_until: float) -> KeyState:
 
 def _busy(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:
     account = key.account
+    is_new = now >= account.resting_until  # else it was sent before the rest began, with the one that began it
     if error.retry_after is not None:
         rest_s = float(error.retry_after)
-    else:
+    elif is_new:
         spread = 1 + BUSY_JITTER * (2 * pool._jitter() - 1)
         rest_s = min(BUSY_MAX_S, BUSY_FIRST_S * 2**account.busy_streak) * spread
-    account.busy_streak = min(account.busy_streak + 1, 10)
+    else:
+        return
+    account.busy_streak = min(account.busy_streak + is_new, 10)
     account.resting_until = max(account.resting_until, now + rest_s)
 
 
@@ -253,6 +265,8 @@ def _overloaded(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: st
 def _walled(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:
     pool._cool(WALLED_S, WALLED_MAX_S, now)
 
+
+_TEACHES_NOTHING = frozenset({"T5", "H19"})  # our own pool was full; the connection was the wrong one
 
 _Effect = Callable[[KeyPool, _Key, errors.UpstreamError, str, float], None]
 _EFFECTS: dict[type[errors.UpstreamError], _Effect] = {

@@ -10,10 +10,12 @@ import asyncio
 import math
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
 
 import httpx
@@ -24,10 +26,12 @@ from gateway.errors import Problem
 from gateway.keys import Blocked, Cause, KeyPool, KeyState
 from gateway.providers.protocol import Provider, Site
 from gateway.video import Look, Offer, Receipt, Route, Task, VideoRequest
-from gateway.wire import Call, CallRecord, Reply
+from gateway.wire import Call, CallRecord, Reply, Send
 
 REPLY_BYTES_MAX = 1 << 20  # a task object has some hundred bytes; FAILURES section 1
+UPSTREAMS_MAX = 3  # for one request: the first and at most two more, however many are configured
 FILM_REDIRECTS_MAX = 3  # a storage front or two
+_ONE_USE = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,10 @@ class Upstream:
             return self.provider.NAME in model.sold_by
         return matches(model.name, self.models)
 
+    def owns(self, link: str | None) -> bool:
+        """Whether a film's link lies below the upstream's own address, and so may need its key (FACTS 3.4)."""
+        return link is not None and link.startswith(self.site.base_url + "/")
+
 
 @dataclass(frozen=True, slots=True)
 class Film:
@@ -83,18 +91,20 @@ class Upstreams:
         self._clock = clock
         self._on_call = on_call
         self._turn = dict.fromkeys(self._by_name, 0)
-        trust = ssl.create_default_context()
-        # No keep-alive: see the module's policy. The pool itself is unbounded, because the callers of `submit` are.
-        fresh = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self._paid = httpx.AsyncClient(verify=trust, trust_env=False, limits=fresh, follow_redirects=False)
-        self._free = httpx.AsyncClient(verify=trust, trust_env=False, follow_redirects=False)
+        self._trust = ssl.create_default_context()
+        # Transports, not clients: a client would carry cookies from one key's answers to another key's calls.
+        self._free = httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False)
         self._films = httpx.AsyncClient(
-            verify=trust, trust_env=False, follow_redirects=True, max_redirects=FILM_REDIRECTS_MAX
+            verify=self._trust,
+            trust_env=False,
+            follow_redirects=True,
+            max_redirects=FILM_REDIRECTS_MAX,
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         )
 
     async def close(self) -> None:
-        for client in (self._paid, self._free, self._films):
-            await client.aclose()
+        await self._free.aclose()
+        await self._films.aclose()
 
     def sellers(self, model: Model) -> list[Upstream]:
         return [upstream for upstream in self._by_name.values() if upstream.sells(model)]
@@ -105,23 +115,28 @@ class Upstreams:
         return min(gaps, key=len, default=[])
 
     def choose(
-        self, request: VideoRequest, model: Model, *, tried: Sequence[Route] = (), elsewhere: bool = False
+        self, request: VideoRequest, model: Model, *, tried: Sequence[Route] = (), left: Collection[str] = ()
     ) -> Route:
         """The route a request takes next: by priority, then weight, among those that can say it and have a key.
 
         Takes a place on the key at once, so that creates which arrive together cannot all count on the same one.
-        `tried` are the routes this request was refused on; `elsewhere` leaves out their upstreams altogether.
+        `tried` are the routes this request was refused on; `left` names the upstreams that refused it as a place,
+        whatever the key. With `UPSTREAMS_MAX` of them tried, there is no other one.
         Raises TooFast when a key only rests for rate or is full, Unavailable for any other cause.
         """
         now = self._clock()
-        left_out = {route.upstream for route in tried} if elsewhere else set()
+        known = {route.upstream for route in tried}
         able = [
             upstream
             for upstream in self.sellers(model)
-            if upstream.name not in left_out and not upstream.provider.unsayable(request)
+            if (upstream.name in known or len(known) < UPSTREAMS_MAX) and not upstream.provider.unsayable(request)
         ]
         blocks: list[Blocked] = []
         for upstream in self._in_turn(able):
+            if upstream.name in left:
+                rest_s = upstream.pool.rest_s(now)
+                blocks += [] if rest_s is None else [Blocked(Cause.REST, rest_s)]
+                continue
             without = {route.key_id for route in tried if route.upstream == upstream.name}
             key = upstream.pool.choose(model.name, now, without=without)
             if isinstance(key, str):
@@ -130,9 +145,13 @@ class Upstreams:
             blocks.append(key)
         raise _no_route(blocks)
 
-    def reuse(self, route: Route) -> None:
-        """Take a place for the same route once more."""
-        self._by_name[route.upstream].pool.take(route.key_id, self._clock())
+    def reuse(self, route: Route, model: Model) -> bool:
+        """Take a place for the same route once more, although its upstream rests; False when its key has none."""
+        pool, now = self._by_name[route.upstream].pool, self._clock()
+        if not pool.has_room(route.key_id, model.name, now):
+            return False
+        pool.take(route.key_id, now)
+        return True
 
     def unused(self, route: Route) -> None:
         """A place that was taken and not used: nothing was sent."""
@@ -155,7 +174,9 @@ class Upstreams:
             receipt = await upstream.provider.submit(request, offer, upstream.site, send, self._clock())
         except errors.UpstreamError as error:
             upstream.pool.learn(route.key_id, error, offer.model, self._clock())
-            if error.spent is errors.Spent.NO:
+            if isinstance(error, errors.Unreachable | errors.Distrusted):
+                upstream.pool.untake(route.key_id)  # nothing was sent, so it is none of the minute's submits
+            elif error.spent is errors.Spent.NO:
                 upstream.pool.give_back(route.key_id)
             raise
         upstream.pool.accepted(route.key_id)
@@ -163,12 +184,18 @@ class Upstreams:
 
     async def look(self, task: Task) -> Look:
         """One free look at a task, with the key that submitted it. Raises LookFailed when nothing was learnt."""
+        upstream, upstream_id, send = self._holder(task)
+        return await upstream.provider.poll(upstream_id, upstream.site, send)
+
+    async def locate(self, task: Task) -> str | None:
+        """A fresh link to a finished film; None when the upstream no longer keeps it. Raises LookFailed."""
+        upstream, upstream_id, send = self._holder(task)
+        return await upstream.provider.locate(upstream_id, upstream.site, send)
+
+    def link_life_s(self, task: Task) -> int:
+        """How long a caller can use the task's link; 0 when it needs our key, or its upstream is not configured."""
         upstream = self._by_name.get(task.upstream)
-        if upstream is None or task.key_id not in upstream.secrets or task.upstream_id is None:
-            raise errors.LookFailed("the upstream or key of this task is no longer configured", row="P")
-        return await upstream.provider.poll(
-            task.upstream_id, upstream.site, partial(self._send_free, upstream, task.key_id)
-        )
+        return 0 if upstream is None or upstream.owns(task.link) else upstream.provider.LINK_LIFE_S
 
     def finished(self, task: Task) -> None:
         """A task came to its end: its key has room again."""
@@ -195,14 +222,17 @@ class Upstreams:
                     upstream.pool.recover(key_id)
 
     @asynccontextmanager
-    async def film(self, link: str, *, byte_range: str | None = None) -> AsyncIterator[Film]:
-        """The film behind an upstream's link, unbuffered. Raises LookFailed when it cannot be reached."""
+    async def film(self, task: Task, *, byte_range: str | None = None) -> AsyncIterator[Film]:
+        """The film behind a task's link, unbuffered. Raises LookFailed when it cannot be reached."""
         headers = {"accept-encoding": "identity"} | ({"range": byte_range} if byte_range else {})
+        upstream = self._by_name.get(task.upstream)
+        if upstream is not None and upstream.owns(task.link) and task.key_id in upstream.secrets:
+            headers["authorization"] = f"Bearer {upstream.secrets[task.key_id]()}"
         timeout = httpx.Timeout(60.0, connect=5.0)
-        request = self._films.build_request("GET", link, headers=headers, timeout=timeout)
         try:
+            request = self._films.build_request("GET", task.link or "", headers=headers, timeout=timeout)
             response = await self._films.send(request, stream=True)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError):
             raise errors.LookFailed("the film could not be fetched", row="P") from None
         try:
             yield Film(response.status_code, response.headers, response.aiter_raw())
@@ -218,6 +248,13 @@ class Upstreams:
     def any_key_usable(self) -> bool:
         """Whether some key could take a create, now or after a short rest for rate."""
         return any(state in (KeyState.OK, KeyState.RESTING, KeyState.BARRED) for _, _, state in self.key_states())
+
+    def _holder(self, task: Task) -> tuple[Upstream, str, Send]:
+        """Who to ask about a task, with the key that submitted it."""
+        upstream = self._by_name.get(task.upstream)
+        if upstream is None or task.key_id not in upstream.secrets or task.upstream_id is None:
+            raise errors.LookFailed("the upstream or key of this task is no longer configured", row="P")
+        return upstream, task.upstream_id, partial(self._send_free, upstream, task.key_id)
 
     def _in_turn(self, upstreams: Collection[Upstream]) -> list[Upstream]:
         """Lower priority first; within one priority a smooth weighted rotation."""
@@ -235,7 +272,9 @@ class Upstreams:
         started = perf_counter()
         outcome = "doubt"
         try:
-            reply = await _exchange(self._paid, upstream, key_id, call)
+            # A pool of its own for each: the connection is surely fresh, and no pool has to be searched for one.
+            async with httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False, limits=_ONE_USE) as transport:
+                reply = await _exchange(transport, upstream, key_id, call)
             outcome = f"{reply.status // 100}xx"
         except errors.UpstreamError as error:
             outcome = error.code
@@ -258,7 +297,7 @@ class Upstreams:
         return reply
 
 
-async def _exchange(client: httpx.AsyncClient, upstream: Upstream, key_id: str, call: Call) -> Reply:
+async def _exchange(transport: httpx.AsyncBaseTransport, upstream: Upstream, key_id: str, call: Call) -> Reply:
     """One call, one reply, within the upstream's time-outs. A body that broke off is kept, and says so."""
     limits = upstream.timeouts
     headers = {
@@ -268,16 +307,16 @@ async def _exchange(client: httpx.AsyncClient, upstream: Upstream, key_id: str, 
         **({"content-type": "application/json"} if call.body is not None else {}),
         **call.headers,
     }
-    timeout = httpx.Timeout(limits.read_s, connect=limits.connect_s)
-    request = client.build_request(call.method, call.url, content=call.body, headers=headers, timeout=timeout)
+    timeout = httpx.Timeout(limits.read_s, connect=limits.connect_s).as_dict()
+    request = httpx.Request(call.method, call.url, content=call.body, headers=headers, extensions={"timeout": timeout})
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limits.total_s
     try:
         async with asyncio.timeout_at(deadline):
-            response = await client.send(request, stream=True)
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            response = await transport.handle_async_request(request)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # OSError: time-outs, and TLS that breaks in between
         raise _judge_transport(error) from None
-    body, is_whole = bytearray(), "content-encoding" not in response.headers
+    body, is_whole = bytearray(), True
     try:
         async with asyncio.timeout_at(deadline):
             async for chunk in response.aiter_raw():
@@ -285,18 +324,35 @@ async def _exchange(client: httpx.AsyncClient, upstream: Upstream, key_id: str, 
                 if len(body) > REPLY_BYTES_MAX:
                     is_whole = False
                     break
-    except (httpx.HTTPError, TimeoutError):
+    except (httpx.HTTPError, OSError):
         is_whole = False
     finally:
         await response.aclose()
-    return Reply(response.status_code, response.headers, bytes(body[:REPLY_BYTES_MAX]), is_whole)
+    text, is_plain = _plain(bytes(body[:REPLY_BYTES_MAX]), response.headers.get("content-encoding", ""))
+    # An upstream that quotes our key in an error must not show it to a caller, a log or the database.
+    text = text.replace(upstream.secrets[key_id]().encode(), b"***")
+    return Reply(response.status_code, response.headers, text, is_whole and is_plain)
+
+
+def _plain(body: bytes, encoding: str) -> tuple[bytes, bool]:
+    """A body without the compression that nobody asked for, within the cap, and whether all of it could be read."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        return body, True
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return b"", False
+    inflater = zlib.decompressobj(wbits=47)  # gzip or zlib, as its header says
+    try:
+        return inflater.decompress(body, REPLY_BYTES_MAX), inflater.eof
+    except zlib.error:
+        return b"", False
 
 
 def _judge_transport(error: Exception) -> errors.UpstreamError:
     """T1–T13 by exception: what is not listed as proof is doubt."""
     for kind, row in _NOTHING_SENT:
         if isinstance(error, kind):
-            if _caused_by(error, ssl.SSLError):
+            if _caused_by(error, ssl.SSLError, but_not=_TLS_UNFINISHED):
                 return errors.Distrusted("no trusted connection to the upstream came about", row="T4")
             row = "T1" if _caused_by(error, socket.gaierror) else row
             return errors.Unreachable("no connection to the upstream came about", row=row)
@@ -320,9 +376,15 @@ _MAYBE_SENT: Sequence[tuple[type[Exception], str]] = (
 )
 
 
-def _caused_by(error: BaseException | None, kind: type[BaseException]) -> bool:
+# How a handshake waits, and how it ends when the other side just leaves: that says nothing about trust.
+_TLS_UNFINISHED = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError)
+
+
+def _caused_by(
+    error: BaseException | None, kind: type[BaseException], *, but_not: tuple[type[BaseException], ...] = ()
+) -> bool:
     while error is not None:
-        if isinstance(error, kind):
+        if isinstance(error, kind) and not isinstance(error, but_not):
             return True
         error = error.__cause__ or error.__context__
     return False

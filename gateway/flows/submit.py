@@ -14,13 +14,12 @@ from time import perf_counter
 from gateway.errors import Again, Draining, GatewayError, InDoubt, Refused, Spent, StorageDown
 from gateway.flows.preflight import Checked, preflight
 from gateway.parts import Parts
-from gateway.store import ReceiptTaken, Verdict
+from gateway.store import ReceiptTaken, Verdict, WrongState
 from gateway.video import Caller, Failure, Receipt, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.submit")
 
 ONCE_MORE_AFTER_S = 1.0  # T1: a name server's hiccup; anything longer is for the caller's own repeat
-UPSTREAMS_MAX = 3  # the first and at most two more, however many are configured
 STORAGE_RETRIES_S = (0.05, 0.25, 1.0)  # T16: what a locked file needs; longer is for the journal
 
 
@@ -62,18 +61,20 @@ class Submission:
         return self.upstream_s + under_way
 
 
-def submit(request: VideoRequest, caller: Caller, parts: Parts) -> Submission:
-    """Begin the story of one create."""
+def submit(request: VideoRequest, caller: Caller, parts: Parts, *, price_max: int | None = None) -> Submission:
+    """Begin the story of one create that may cost at most `price_max` millionths."""
     submission = Submission(asyncio.get_running_loop().create_future())
-    submission.outcome = parts.stories.start(_tell(submission, request, caller, parts))
+    submission.outcome = parts.stories.start(_tell(submission, request, caller, parts, price_max))
     return submission
 
 
-async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts) -> Task:
+async def _tell(
+    submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, price_max: int | None
+) -> Task:
     if parts.stories.is_draining:
         raise Draining("the gateway is shutting down", retry_after=5)
     try:
-        checked = await preflight(request, caller, parts)
+        checked = await preflight(request, caller, parts, price_max=price_max)
     except GatewayError as error:
         parts.metrics.refusal(error)
         raise
@@ -94,18 +95,18 @@ async def _tell(submission: Submission, request: VideoRequest, caller: Caller, p
 
 async def _carry(task: Task, route: Route, checked: Checked, submission: Submission, parts: Parts) -> Task:
     """Send, and send elsewhere only on proof that nothing was bought."""
-    tried = [route]
+    tried, left = [route], set[str]()
     while True:
         try:
             receipt = await _send(tried[-1], checked, submission, parts)
         except Refused as refusal:
             try:
-                route = await _next_route(refusal, tried, checked, parts)
+                route = await _next_route(refusal, tried, left, checked, parts)
             except GatewayError as last_word:
                 await _abandon(task, refusal, last_word, parts)
                 raise _in_callers_words(last_word, checked.request) from None
             parts.metrics.rotation(tried[-1].upstream, refusal)
-            task = parts.memory.keep(await parts.registry.turn(task, Verdict.of(refusal), route, now=parts.clock()))
+            task = await _turn(task, refusal, route, parts)
             tried.append(route)
         except InDoubt as doubt:
             return await _doubt(task, doubt, parts)
@@ -122,23 +123,39 @@ async def _send(route: Route, checked: Checked, submission: Submission, parts: P
         submission.upstream_s += perf_counter() - started
 
 
-async def _next_route(refusal: Refused, tried: list[Route], checked: Checked, parts: Parts) -> Route:
-    """Where a refused request goes next; raises what the caller is told when there is nowhere left."""
+async def _next_route(refusal: Refused, tried: list[Route], left: set[str], checked: Checked, parts: Parts) -> Route:
+    """Where a refused request goes next; raises what the caller is told when there is nowhere left.
+
+    `left` collects the upstreams that refused it as a place: no other key of theirs is asked.
+    """
     if refusal.again is Again.NOWHERE:
         raise refusal
-    if refusal.again is Again.ANOTHER_KEY:
-        return parts.upstreams.choose(checked.request, checked.model, tried=tried)
-    refusal.retry_after = refusal.retry_after or parts.upstreams.rest_s(tried[-1].upstream)
-    if len({route.upstream for route in tried}) < UPSTREAMS_MAX:
-        try:
-            return parts.upstreams.choose(checked.request, checked.model, tried=tried, elsewhere=True)
-        except GatewayError:
-            pass  # nowhere else; what the caller is told is the refusal itself
+    if refusal.again is not Again.ANOTHER_KEY:
+        left.add(tried[-1].upstream)
+        if refusal.repeat:
+            refusal.retry_after = refusal.retry_after or parts.upstreams.rest_s(tried[-1].upstream)
+    try:
+        return parts.upstreams.choose(checked.request, checked.model, tried=tried, left=left)
+    except GatewayError:
+        if refusal.again is Again.ANOTHER_KEY:
+            raise
+        # Nowhere else; what the caller is told is the refusal itself.
     if refusal.again is Again.ONCE_MORE and tried.count(tried[-1]) == 1:
         await asyncio.sleep(ONCE_MORE_AFTER_S)
-        parts.upstreams.reuse(tried[-1])
-        return tried[-1]
+        if parts.upstreams.reuse(tried[-1], checked.model):
+            return tried[-1]
     raise refusal
+
+
+async def _turn(task: Task, refusal: Refused, route: Route, parts: Parts) -> Task:
+    """Write down the refusal and the next intention; the place on the next key is let go if that fails."""
+    try:
+        return parts.memory.keep(
+            await _insist(lambda: parts.registry.turn(task, Verdict.of(refusal), route, now=parts.clock()))
+        )
+    except (StorageDown, WrongState):
+        parts.upstreams.unused(route)
+        raise
 
 
 async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:

@@ -41,7 +41,8 @@ class Provider(Protocol):
         """The one canonical call for a request, exactly as it is sent but for the key."""
 
     async def submit(self, request: VideoRequest, offer: Offer, site: Site, send: Send, now: float) -> Receipt:
-        """Order the video once. Raises Refused (surely nothing bought) or InDoubt."""
+        """Order the video once, after free uploads where its images need them. Raises Refused (surely nothing bought)
+        or InDoubt."""
 
     async def poll(self, upstream_id: str, site: Site, send: Send) -> Look:
         """Look at a task. Raises LookFailed when nothing was learnt."""

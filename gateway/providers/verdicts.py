@@ -72,7 +72,7 @@ def judge(reply: Reply, now: float) -> errors.UpstreamError:
         row, refusal = _REFUSED[status]
         return refusal(message or f"the upstream answered {status}", param=_param(reply), row=row, http_status=status)
     if status == 403:
-        return _judge_forbidden(message)
+        return _judge_forbidden(f"{_error_code(reply)} {message}" if message is not None else None)
     if status == 429:
         retry_after = read_retry_after(reply, now)
         row = "H20" if retry_after is not None else "H21"
@@ -101,10 +101,11 @@ def _clamped(seconds: float) -> int:
     return int(min(max(seconds, 1), RETRY_AFTER_MAX_S))
 
 
-def _judge_forbidden(message: str | None) -> errors.Refused:
-    if message is None:
+def _judge_forbidden(words: str | None) -> errors.Refused:
+    """By the code and the sentence of the JSON error; None stands for an answer that is none."""
+    if words is None:
         return errors.Walled("a firewall refused the call", row="H13", http_status=403)
-    if _ABOUT_RIGHTS.search(message):
+    if _ABOUT_RIGHTS.search(words):
         return errors.KeyBarred("the upstream bars this model for the key", row="H12", http_status=403)
     # A JSON 403 about neither model nor permission still is about this key and no other.
     return errors.KeyRejected("an upstream credential was refused", row="H12", http_status=403, is_vague=True)
@@ -120,14 +121,12 @@ def _judge_unavailable(reply: Reply, now: float) -> errors.UpstreamError:
 def _message(reply: Reply) -> str | None:
     """The sentence of a JSON error in any documented shape, made fit to be shown; None when there is no JSON error."""
     body = jsontext.read_object(reply.body)
-    error = body.get("error")
-    holder = error if isinstance(error, dict) else body
-    for name in ("message", "msg", "detail"):
-        text = holder.get(name)
+    error, base_resp = body.get("error"), body.get("base_resp")
+    holder = _error(reply)
+    texts = [holder.get(name) for name in ("message", "msg", "detail")]
+    for text in (*texts, error, base_resp.get("status_msg") if isinstance(base_resp, dict) else None):
         if isinstance(text, str) and text.strip():
             return fit_to_show(text)
-    if isinstance(error, str) and error.strip():
-        return fit_to_show(error)
     return "the upstream gave no reason" if isinstance(error, dict) else None
 
 
@@ -137,12 +136,17 @@ def fit_to_show(text: str) -> str:
     return _SECRET.sub("***", line)[:_MESSAGE_CHARACTERS_MAX]
 
 
+def _error(reply: Reply) -> Mapping[str, object]:
+    """The error of a JSON body: the object of that name, or the body itself, which is flat at new-api (FACTS 3.5)."""
+    body = jsontext.read_object(reply.body)
+    error = body.get("error")
+    return error if isinstance(error, dict) else body
+
+
 def _error_code(reply: Reply) -> str:
-    error = jsontext.read_object(reply.body).get("error")
-    return str(error.get("code")) if isinstance(error, dict) else ""
+    return str(_error(reply).get("code", ""))
 
 
 def _param(reply: Reply) -> str | None:
-    error = jsontext.read_object(reply.body).get("error")
-    param = error.get("param") if isinstance(error, dict) else None
+    param = _error(reply).get("param")
     return param if isinstance(param, str) and 0 < len(param) <= 64 else None
