@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gateway.dialects import evolink, newapi, toapis
+from gateway.dialects import evolink, minimax, newapi, openai, toapis
 from gateway.dialects.speaking import Dialect
 
-_ALL: tuple[Dialect, ...] = (evolink, toapis, newapi)
+_ALL: tuple[Dialect, ...] = (evolink, toapis, newapi, openai, minimax)
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.NAME: dialect for dialect in _ALL})

@@ -16,8 +16,9 @@ from gateway.dialects.reading import (
     OBJECT_OR_JSON,
     SECONDS_EITHER,
     SECONDS_NUMERAL,
+    SIZE,
+    SUBJECT,
     TEXT,
-    Kind,
     Reader,
 )
 from gateway.dialects.speaking import Action, Balance, Endpoint, Row, View
@@ -31,13 +32,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 MARKS: frozenset[str] = frozenset()  # its paths are its own, so nothing has to tell it apart
 
-# The pixel sizes that are known for certain (FACTS 4.2). Any other would be guessed from a substring, as new-api does.
-_SIZES: Mapping[object, str] = {"1366x768": "768P", "1920x1080": "1080P"}
-_SIZE = Kind(
-    lambda value: _SIZES.get(value) if isinstance(value, str) else None,
-    "must be a size these models make",
-    ("1366x768", "1920x1080"),
-)
 _RESOLUTION = reading.resolution("512P", "720P", "768P", "1080P")
 _IMAGES_RULE = "must be a list of at most two images: the first frame, then the last"
 
@@ -129,8 +123,8 @@ def parse(body: Mapping[str, Any]) -> VideoRequest:
             read.value("input_reference", IMAGE),
         ),
         last_frame_image=read.agreed(read.value("metadata.last_frame_image", IMAGE), last_listed),
-        subject_reference=read.value("metadata.subject_reference", _SUBJECT),
-        resolution=read.agreed(read.value("metadata.resolution", _RESOLUTION), read.value("size", _SIZE)),
+        subject_reference=read.value("metadata.subject_reference", SUBJECT),
+        resolution=read.agreed(read.value("metadata.resolution", _RESOLUTION), read.value("size", SIZE)),
         duration_s=read.agreed(
             read.value("duration", SECONDS_EITHER),
             read.value("seconds", SECONDS_NUMERAL),
@@ -226,17 +220,3 @@ def _data(task: Task, link: str | None, fail_reason: str) -> dict[str, Any]:
         "properties": {},
         "data": {},
     }
-
-
-def _subject(value: object) -> str | None:
-    match value:
-        case [{"type": "character", "image": [str(image)], **others}] if not others:
-            return IMAGE.read(image)
-        case _:
-            return None
-
-
-_SUBJECT = Kind(
-    _subject,
-    'must be a list of exactly one subject, {"type": "character", "image": […]}, with exactly one image in its list',
-)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
+from gateway.dialects.speaking import PIXELS
 from gateway.errors import Problem
 from gateway.jsontext import JsonError, read_strict_text
 from gateway.video import VideoRequest
@@ -57,7 +58,7 @@ class Reader:
         self.problems: list[Problem] = []
         self._dialect = dialect
         self._objects: dict[str, Mapping[str, Any] | None] = {"": body}  # None: said, but not an object
-        self._known: list[str] = []
+        self._known: dict[str, bool] = {}  # whether it is on offer
 
     def open(self, path: str, kind: "Kind[Mapping[str, Any]]") -> None:
         """Make the members of an inner object readable. Where it is broken, so are they, under its own name."""
@@ -69,10 +70,16 @@ class Reader:
         said = self._find(path)
         return Said(said.param, None, said.is_broken) if said.value is None else self._read(path, said.value, kind)
 
-    def required(self, path: str, kind: Kind[V]) -> Said[V]:
+    def required(self, path: str, kind: Kind[V], rule: str = "is required") -> Said[V]:
         """The same; saying nothing is a problem, too."""
         said = self.value(path, kind)
-        return self._broken(path, "is required", kind.allowed) if said.value is None and not said.is_broken else said
+        return self._broken(path, rule, kind.allowed) if said.value is None and not said.is_broken else said
+
+    def refused(self, path: str, rule: str) -> Said[Any]:
+        """A field that is understood but not on offer: saying anything there is a problem."""
+        said = self._find(path)
+        self._known[path] = False
+        return said if said.value is None else self._broken(path, rule)
 
     def values(self, path: str, kind: Kind[V], *, at_most: int, rule: str) -> tuple[Said[V], ...]:
         """The items of a list, always `at_most` of them: the missing ones are unsaid, under the list's own name."""
@@ -87,7 +94,7 @@ class Reader:
 
     def ignore(self, path: str) -> None:
         """Let a field pass unread."""
-        self._known.append(path)
+        self._known[path] = True
 
     def agreed(self, *spellings: Said[V]) -> Said[V]:
         """One thing that may be spelt in several ways, the preferred one first. Different values are a problem."""
@@ -117,7 +124,7 @@ class Reader:
         )
 
     def _find(self, path: str) -> Said[Any]:
-        self._known.append(path)
+        self._known[path] = True
         where, _, name = path.rpartition(".")
         members = self._objects[where]
         return Said(where, is_broken=True) if members is None else Said(path, members.get(name))
@@ -134,9 +141,10 @@ class Reader:
         found = 0
         for where, members in self._objects.items():
             prefix = f"{where}." if where else ""
-            allowed = tuple(path for path in self._known if path.rpartition(".")[0] == where)
+            known = {path: is_offered for path, is_offered in self._known.items() if path.rpartition(".")[0] == where}
+            allowed = tuple(path for path, is_offered in known.items() if is_offered)
             for name in members or ():
-                if prefix + name in allowed:
+                if prefix + name in known:
                     continue
                 found += 1
                 if found > _UNKNOWN_MAX:
@@ -146,7 +154,7 @@ class Reader:
                 yield Problem(path, f"unknown field `{path}`{self._way_out(name, spelt_elsewhere)}", allowed)
 
     def _way_out(self, name: str, spelt_elsewhere: Mapping[str, str | None]) -> str:
-        ends = {path.rpartition(".")[2]: path for path in reversed(self._known)}
+        ends = {path.rpartition(".")[2]: path for path in reversed(self._known) if self._known[path]}
         spelling = spelt_elsewhere.get(name, ends.get(name))
         if spelling is not None:
             return f"; {self._dialect} spells it `{spelling}`"
@@ -173,6 +181,10 @@ def _boolean(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def _boolean_or_word(value: object) -> bool | None:
+    return _BOOLEAN_WORDS.get(value) if isinstance(value, str) else _boolean(value)
+
+
 def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -197,6 +209,18 @@ def _read_resolution(value: object) -> str | None:
     return value.upper() if isinstance(value, str) and _RESOLUTION.fullmatch(value) else None
 
 
+def _size(value: object) -> str | None:
+    return _RESOLUTION_OF_SIZE.get(value) if isinstance(value, str) else None
+
+
+def _subject(value: object) -> str | None:
+    match value:
+        case [{"type": "character", "image": [str(image)], **others}] if not others:
+            return _image(image)
+        case _:
+            return None
+
+
 def _object(value: object) -> Mapping[str, Any] | None:
     return value if isinstance(value, Mapping) else None
 
@@ -219,16 +243,25 @@ def _shown(prefix: str, name: str) -> str:
 _LINK = re.compile(r"https?://", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 _RESOLUTION = re.compile(r"[0-9]{1,5}[pP]")
+_BOOLEAN_WORDS: Mapping[str, bool] = {"true": True, "false": False}
+# Any other size would be guessed from a substring, as new-api does (FACTS 7.2).
+_RESOLUTION_OF_SIZE = {f"{width}x{height}": name for name, (width, height) in PIXELS.items()}
 _NUMERAL = re.compile(r"0|[1-9][0-9]{0,8}")
 
 TEXT = Kind(_text, "must be a string")
 NAME = Kind(_name, "must be a string that is not empty")
 BOOLEAN = Kind(_boolean, "must be true or false, not a string or a number", ("true", "false"))
+BOOLEAN_EITHER = Kind(_boolean_or_word, "must be true or false, as such or as a string", ("true", "false"))
 SECONDS = Kind(_whole_number, "must be a whole number of seconds, written as a JSON integer")
 SECONDS_NUMERAL = Kind(_numeral, "must be a whole number of seconds, written as a string of digits")
 SECONDS_EITHER = Kind(_number_or_numeral, "must be a whole number of seconds, as an integer or a string of digits")
 IMAGE = Kind(_image, "must be a link (http:// or https://) or a data URL (data:image/…;base64,…)")
 IMAGE_LINK = Kind(_link, "must be a link (http:// or https://); data URLs are not accepted here")
+SUBJECT = Kind(
+    _subject,
+    'must be a list of exactly one subject, {"type": "character", "image": […]}, with exactly one image in its list',
+)
+SIZE = Kind(_size, "must be a size these models make", tuple(_RESOLUTION_OF_SIZE))
 OBJECT = Kind(_object, "must be an object")
 OBJECT_OR_JSON = Kind(
     _object_or_json, "must be an object, or a string of strict JSON that holds one (no key twice, no NaN)"

@@ -1,13 +1,16 @@
 """What every dialect has in common: its endpoints, what it is shown of a task, and what it must be able to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from gateway.errors import GatewayError, Problem, UnknownModel
 from gateway.money import MICROS
-from gateway.video import Status, Task, VideoRequest
+from gateway.video import Mode, Status, Task, VideoRequest
+
+# The pixel sizes that are known for certain (FACTS 4.2); those of 512P and 720P are nowhere confirmed.
+PIXELS: Mapping[str, tuple[int, int]] = {"768P": (1366, 768), "1080P": (1920, 1080)}
 
 
 class Action(StrEnum):
@@ -15,6 +18,9 @@ class Action(StrEnum):
 
     CREATE = "create"
     READ = "read"
+    LIST = "list"
+    DELETE = "delete"
+    FILE = "file"
     CREDITS = "credits"
     CONTENT = "content"
     OTHER = "other"
@@ -22,11 +28,14 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One route of a dialect. `path` may hold `{id}`."""
+    """One route of a dialect. Which task it is about stands in its `{id}`, or in a parameter of the query."""
 
     action: Action
     method: str
     path: str
+    query_id: str | None = None
+    takes_forms: bool = False
+    """Bodies may also come as multipart forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +101,33 @@ class Dialect(Protocol):
         """HTTP status and body. `error.problems` already carries the caller's own field names and spellings."""
 
 
+@runtime_checkable
+class Lister(Protocol):
+    """What a dialect with LIST and DELETE among its endpoints can do besides."""
+
+    def render_list(self, shown: Sequence[tuple[Task, View]], *, has_more: bool) -> dict[str, Any]:
+        """One page of tasks, in the order they are given."""
+
+    def render_deleted(self, task: Task) -> dict[str, Any]:
+        """The answer to a delete."""
+
+
+@runtime_checkable
+class FileDialect(Protocol):
+    """What a dialect with FILE among its endpoints can do besides."""
+
+    def render_file(self, task: Task, view: View) -> dict[str, Any]:
+        """Where the film of a completed task is. Whoever asks has made sure that there is one."""
+
+
 def progress(task: Task) -> int:
     """0–100; only a completed task has 100, whatever the upstream said before."""
     return 100 if task.status is Status.COMPLETED else max(0, min(task.progress, 99))
+
+
+def pixels(task: Task) -> tuple[int, int] | None:
+    """Width and height, where they are known: a film that is not made of text alone follows its image (FACTS 4.2)."""
+    return PIXELS.get(task.request.resolution or "") if task.mode is Mode.TEXT else None
 
 
 def extension(task: Task) -> dict[str, str]:

@@ -7,12 +7,21 @@ from typing import Any, ClassVar
 import pytest
 
 from gateway import errors
-from gateway.dialects import DIALECTS, evolink, newapi, toapis
+from gateway.dialects import evolink, minimax, newapi, openai, toapis
 from gateway.dialects.speaking import Action
 from gateway.errors import GatewayError, InvalidRequest, Problem, Spent
-from tests.dialects.factory import BudgetSpent, KeyReused, TooManyTasks, TwinRunning
+from tests.dialects.factory import SPOKEN, BudgetSpent
+from tests.dialects.situations import CONTRACT, Line
 
-TABLES = {"evolink": evolink._ROWS, "toapis": toapis._ROWS, "newapi": newapi._ROWS}
+TABLES: dict[str, set[str]] = {
+    "evolink": set(evolink._ROWS),
+    "toapis": set(toapis._ROWS),
+    "newapi": set(newapi._ROWS),
+    "openai": set(openai._ROWS),
+    "minimax": set(minimax._ROWS),
+}
+
+SITUATIONS = [pytest.param(kind, line, id=kind.__name__) for line, kinds in CONTRACT for kind in kinds]
 
 
 def every_class(base: type[GatewayError] = GatewayError) -> Iterator[type[GatewayError]]:
@@ -27,7 +36,7 @@ def make(kind: type[GatewayError], **other: Any) -> GatewayError:
 
 
 def say(dialect: str, error: GatewayError, action: Action = Action.CREATE) -> tuple[int, dict[str, Any]]:
-    status, body = DIALECTS[dialect].render_error(error, action)
+    status, body = SPOKEN[dialect].render_error(error, action)
     assert json.loads(json.dumps(body)) == body
     return status, body
 
@@ -35,6 +44,10 @@ def say(dialect: str, error: GatewayError, action: Action = Action.CREATE) -> tu
 class NewInTheTree(GatewayError):
     status: ClassVar[int] = 418
     code = "new_in_the_tree"
+
+
+class NewAndOurs(GatewayError):
+    code = "new_and_ours"
 
 
 @pytest.mark.parametrize("dialect", TABLES)
@@ -53,179 +66,61 @@ def test_statuses_that_clients_repeat_on_mean_that_nothing_was_bought(dialect: s
 
 @pytest.mark.parametrize("dialect", TABLES)
 def test_all_dialects_know_the_same_codes(dialect: str) -> None:
-    assert TABLES[dialect].keys() == TABLES["evolink"].keys()
+    assert TABLES[dialect] == TABLES["evolink"]
 
 
-# (error, EvoLink's create, EvoLink's type on the tasks page, ToAPIs, new-api)
-Line = tuple[type[GatewayError], tuple[int, str, str], str, tuple[int, str, str], tuple[int, str]]
-BAD = "invalid_request_error"
-CONTRACT: list[Line] = [
-    (InvalidRequest, (400, "invalid_request", BAD), BAD, (400, "invalid_request", BAD), (400, "invalid_request")),
-    (errors.UnknownModel, (400, "invalid_request", BAD), BAD, (400, "invalid_request", BAD), (400, "invalid_request")),
-    (
-        errors.Unauthenticated,
-        (401, "unauthorized", "authentication_error"),
-        "authentication_error",
-        (401, "unauthorized", "authentication_error"),
-        (401, ""),
-    ),
-    (
-        BudgetSpent,
-        (402, "insufficient_quota", "insufficient_quota"),
-        "insufficient_quota_error",
-        (402, "insufficient_quota", "insufficient_quota"),
-        (403, "insufficient_user_quota"),
-    ),
-    (
-        errors.ModelNotAllowed,
-        (403, "model_access_denied", BAD),
-        "permission_error",
-        (403, "model_access_denied", "permission_error"),
-        (403, "access_denied"),
-    ),
-    (
-        errors.UnknownTask,
-        (404, "not_found", "not_found_error"),
-        "not_found_error",
-        (404, "task_not_found", "not_found_error"),
-        (400, "task_not_exist"),
-    ),
-    (
-        errors.UnknownRoute,
-        (404, "not_found", "not_found_error"),
-        "not_found_error",
-        (404, "not_found", "not_found_error"),
-        (404, "not_found"),
-    ),
-    (
-        errors.WrongMethod,
-        (405, "method_not_allowed", BAD),
-        BAD,
-        (405, "method_not_allowed", BAD),
-        (405, "method_not_allowed"),
-    ),
-    (
-        errors.TooLarge,
-        (413, "request_too_large", BAD),
-        "request_too_large_error",
-        (413, "request_too_large", BAD),
-        (413, "invalid_request"),
-    ),
-    (
-        KeyReused,
-        (422, "idempotency_key_reused", BAD),
-        BAD,
-        (422, "idempotency_key_reused", BAD),
-        (422, "idempotency_key_reused"),
-    ),
-    (TwinRunning, (409, "twin_running", BAD), BAD, (409, "twin_running", BAD), (409, "twin_running")),
-    (errors.NotReady, (400, "not_ready", BAD), BAD, (400, "not_ready", BAD), (400, "not_ready")),
-    (
-        errors.ResultExpired,
-        (410, "result_expired", BAD),
-        "not_found_error",
-        (410, "result_expired", BAD),
-        (410, "result_expired"),
-    ),
-    *[
-        (
-            kind,
-            (429, "rate_limit_exceeded", "rate_limit_error"),
-            "rate_limit_error",
-            (429, "rate_limit_exceeded", "rate_limit_error"),
-            (429, "rate_limit_exceeded"),
-        )
-        for kind in (errors.TooFast, TooManyTasks, errors.KeyBusy)
-    ],
-    (
-        errors.ContentRejected,
-        (400, "content_policy_violation", BAD),
-        BAD,
-        (422, "content_policy_violation", BAD),
-        (400, "content_policy_violation"),
-    ),
-    *[
-        (
-            kind,
-            (502, "upstream_error", "upstream_error"),
-            "upstream_error",
-            (502, "upstream_error", "api_error"),
-            (502, "do_request_failed"),
-        )
-        for kind in (errors.UpstreamError, errors.Distrusted, errors.Misconfigured, errors.Walled)
-    ],
-    *[
-        (
-            kind,
-            (503, "service_unavailable", "service_unavailable_error"),
-            "service_unavailable_error",
-            (503, "service_unavailable", "api_error"),
-            (503, "do_request_failed"),
-        )
-        for kind in (
-            errors.Unreachable,
-            errors.EdgeDown,
-            errors.Overloaded,
-            errors.Resting,
-            errors.KeyExhausted,
-            errors.KeyRejected,
-            errors.KeyBarred,
-            errors.Unavailable,
-            errors.StorageDown,
-            errors.Draining,
-        )
-    ],
-    (errors.BadCall, (400, "invalid_request", BAD), BAD, (400, "invalid_request", BAD), (400, "invalid_request")),
-    (
-        errors.CallTooLarge,
-        (413, "request_too_large", BAD),
-        "request_too_large_error",
-        (413, "request_too_large", BAD),
-        (413, "invalid_request"),
-    ),
-    (
-        errors.InDoubt,
-        (500, "submission_unconfirmed", "api_error"),
-        "internal_server_error",
-        (500, "submission_unconfirmed", "api_error"),
-        (500, "submission_unconfirmed"),
-    ),
-    (
-        errors.Internal,
-        (500, "internal_error", "api_error"),
-        "internal_server_error",
-        (500, "internal_error", "api_error"),
-        (500, "internal_error"),
-    ),
-]
-
-
-@pytest.mark.parametrize("line", CONTRACT, ids=lambda line: line[0].__name__)
-def test_each_situation_is_said_as_the_contract_has_it(line: Line) -> None:
-    kind, evolink_create, evolink_type, toapis_row, (newapi_status, newapi_code) = line
+@pytest.mark.parametrize(("kind", "line"), SITUATIONS)
+def test_evolink_says_each_situation_in_the_words_of_both_its_pages(kind: type[GatewayError], line: Line) -> None:
+    status, code, type_, numbered_type = line.evolink
     error = make(kind, param="here")
-
-    status, code, type_ = evolink_create
-    assert say("evolink", error) == (
-        status,
-        {"error": {"code": code, "message": "no", "type": type_, "param": "here"}},
-    )
+    words: dict[str, Any] = {"code": code, "message": "no", "type": type_, "param": "here"}
+    assert say("evolink", error) == (status, {"error": words})
     for action in (Action.READ, Action.CREDITS):
         numbered_status, body = say("evolink", error, action)
         body["error"].pop("fallback_suggestion", None)
         assert numbered_status == status
-        assert body == {"error": {"code": status, "message": "no", "type": evolink_type, "param": "here"}}
+        assert body == {"error": {"code": status, "message": "no", "type": numbered_type, "param": "here"}}
 
-    status, code, type_ = toapis_row
-    assert say("toapis", error) == (
-        status,
-        {"error": {"code": code, "message": "no", "type": type_, "param": "here"}},
-    )
-    if newapi_status == 401:
-        expected: dict[str, Any] = {"error": {"message": "no", "type": "new_api_error", "code": ""}}
-    else:
-        expected = {"code": newapi_code, "message": "no", "data": None, "param": "here"}
-    assert say("newapi", error) == (newapi_status, expected)
+
+@pytest.mark.parametrize("dialect", ["toapis", "openai"])
+@pytest.mark.parametrize(("kind", "line"), SITUATIONS)
+def test_toapis_and_openai_say_each_situation_in_one_envelope(
+    dialect: str, kind: type[GatewayError], line: Line
+) -> None:
+    status, code, type_ = getattr(line, dialect)
+    for action in Action:
+        assert say(dialect, make(kind, param="here"), action) == (
+            status,
+            {"error": {"code": code, "message": "no", "type": type_, "param": "here"}},
+        )
+
+
+@pytest.mark.parametrize(("kind", "line"), SITUATIONS)
+def test_newapi_says_each_situation_flat_but_for_credentials(kind: type[GatewayError], line: Line) -> None:
+    status, code = line.newapi
+    expected: dict[str, Any] = {"code": code, "message": "no", "data": None, "param": "here"}
+    if status == 401:
+        expected = {"error": {"message": "no", "type": "new_api_error", "code": ""}}
+    assert say("newapi", make(kind, param="here")) == (status, expected)
+
+
+@pytest.mark.parametrize(("kind", "line"), SITUATIONS)
+def test_minimax_says_each_situation_by_a_number_inside_200(kind: type[GatewayError], line: Line) -> None:
+    for action in (Action.CREATE, Action.READ, Action.FILE):
+        assert say("minimax", make(kind, param="here"), action) == (
+            200,
+            {"base_resp": {"status_code": line.minimax, "status_msg": "no"}},
+        )
+
+
+@pytest.mark.parametrize(("kind", "line"), SITUATIONS)
+def test_whoever_fetches_a_film_from_minimax_sees_by_the_status_that_it_is_none(
+    kind: type[GatewayError], line: Line
+) -> None:
+    for action in (Action.CONTENT, Action.OTHER):
+        status, body = say("minimax", make(kind), action)
+        assert status == (500 if kind.spent is Spent.MAYBE else kind.status)
+        assert body == {"base_resp": {"status_code": line.minimax, "status_msg": "no"}}
 
 
 PROBLEMS = [
@@ -255,6 +150,11 @@ def test_all_problems_come_in_one_answer_and_the_first_is_the_error_itself() -> 
         400,
         {"code": "invalid_request", "message": SENTENCE, "data": None, "param": "quality", "problems": LISTED},
     )
+    assert say("openai", error) == (400, {"error": inner})
+    assert say("minimax", error) == (
+        200,
+        {"base_resp": {"status_code": 2013, "status_msg": SENTENCE}, "problems": LISTED},
+    )
 
 
 def test_a_message_that_names_its_field_does_not_name_it_twice() -> None:
@@ -267,6 +167,12 @@ def test_an_unknown_model_is_a_matter_of_the_field_model_even_where_nobody_says_
     assert say("evolink", error)[1]["error"]["param"] == "model"
     assert say("toapis", error)[1]["error"]["param"] == "model"
     assert say("newapi", error)[1]["param"] == "model"
+    assert say("openai", error)[1]["error"]["param"] == "model"
+
+
+def test_openais_envelope_is_whole_even_where_no_field_is_at_fault() -> None:
+    inner = {"message": "no", "type": "api_error", "param": None, "code": "internal_error"}
+    assert say("openai", errors.Internal("no")) == (500, {"error": inner})
 
 
 def test_an_unknown_task_on_evolinks_tasks_page_is_a_matter_of_the_task_id() -> None:
@@ -297,10 +203,15 @@ def test_a_suggestion_stands_where_the_tasks_page_shows_one(error: GatewayError,
 def test_what_an_upstream_found_unprocessable_stays_422_in_toapis_alone() -> None:
     error = errors.BadCall("no", row="H18", http_status=422)
     statuses = {dialect: say(dialect, error)[0] for dialect in TABLES}
-    assert statuses == {"evolink": 400, "toapis": 422, "newapi": 400}
+    assert statuses == {"evolink": 400, "toapis": 422, "newapi": 400, "openai": 400, "minimax": 200}
 
 
-@pytest.mark.parametrize("dialect", TABLES)
+@pytest.mark.parametrize("dialect", [dialect for dialect in TABLES if dialect != "minimax"])
 def test_a_code_without_a_row_speaks_for_itself(dialect: str) -> None:
     status, body = say(dialect, NewInTheTree("no"))
     assert (status, body.get("error", body)["code"]) == (418, "new_in_the_tree")
+
+
+@pytest.mark.parametrize(("kind", "number"), [(NewInTheTree, 2013), (NewAndOurs, 1000)])
+def test_a_code_without_a_row_is_the_callers_or_unknown_to_minimax(kind: type[GatewayError], number: int) -> None:
+    assert say("minimax", kind("no")) == (200, {"base_resp": {"status_code": number, "status_msg": "no"}})

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects import DIALECTS
-from gateway.dialects.speaking import Action, View
+from gateway.dialects.speaking import Action, Endpoint, FileDialect, Lister, View
 from gateway.video import VideoRequest
-from tests.dialects.factory import LINK, STATES, make_task, params, parse, understood, with_field
+from tests.dialects.factory import LINK, SPOKEN, STATES, make_task, params, parse, understood, with_field
 
 IMAGE = "https://example.com/a.png"
 NOT_TEXT: list[Any] = [5, 1.5, True, [], {}, ["text"]]
-NOT_BOOLEAN: list[Any] = ["true", "false", "", 0, 1, 1.0, [], {}]
+NOT_BOOLEAN_NOR_WORD: list[Any] = ["", "True", "FALSE", "yes", "1", " true", 0, 1, 1.0, [], {}]
+NOT_BOOLEAN: list[Any] = ["true", "false", *NOT_BOOLEAN_NOR_WORD]
 NOT_IMAGE: list[Any] = [5, True, [IMAGE], {}, "", "a.png", "//example.com/a.png", "file:///etc/passwd"]
 NOT_IMAGES: list[Any] = [IMAGE, 5, True, {"0": IMAGE}, [IMAGE] * 3, ""]
 NOT_SECONDS: list[Any] = [6.0, True, "six", "", [6], {}]
@@ -67,6 +68,45 @@ FIELDS: dict[str, list[tuple[str, str, list[Any]]]] = {
         ("metadata.aigc_watermark", "aigc_watermark", NOT_BOOLEAN),
         ("metadata.callback_url", "callback_url", NOT_TEXT),
     ],
+    "openai": [
+        ("model", "model", [*NOT_TEXT, ""]),
+        ("prompt", "prompt", NOT_TEXT),
+        ("input_reference", "first_frame_image", [value for value in NOT_IMAGE if value != {}]),
+        ("input_reference.image_url", "first_frame_image", NOT_IMAGE),
+        ("image_urls", "first_frame_image", NOT_IMAGES),
+        ("size", "resolution", NOT_RESOLUTION),
+        ("seconds", "duration_s", NOT_SECONDS),
+        ("duration", "duration_s", NOT_SECONDS),
+        ("metadata", "resolution", [*NOT_OBJECT, "{}"]),
+        ("model_params", "prompt_optimizer", [*NOT_OBJECT, "{}"]),
+        *[
+            (where + name, name, values)
+            for where in ("metadata.", "")
+            for name, values in (
+                ("last_frame_image", NOT_IMAGE),
+                ("subject_reference", [*NOT_IMAGE, IMAGE]),
+                ("resolution", NOT_RESOLUTION),
+                ("prompt_optimizer", NOT_BOOLEAN_NOR_WORD),
+                ("fast_pretreatment", NOT_BOOLEAN_NOR_WORD),
+                ("aigc_watermark", NOT_BOOLEAN_NOR_WORD),
+            )
+        ],
+        ("model_params.prompt_optimizer", "prompt_optimizer", NOT_BOOLEAN_NOR_WORD),
+        ("model_params.fast_pretreatment", "fast_pretreatment", NOT_BOOLEAN_NOR_WORD),
+    ],
+    "minimax": [
+        ("model", "model", [*NOT_TEXT, ""]),
+        ("prompt", "prompt", NOT_TEXT),
+        ("first_frame_image", "first_frame_image", NOT_IMAGE),
+        ("last_frame_image", "last_frame_image", NOT_IMAGE),
+        ("subject_reference", "subject_reference", [*NOT_IMAGE, IMAGE]),
+        ("prompt_optimizer", "prompt_optimizer", NOT_BOOLEAN),
+        ("fast_pretreatment", "fast_pretreatment", NOT_BOOLEAN),
+        ("duration", "duration_s", [*NOT_SECONDS, "6"]),
+        ("resolution", "resolution", NOT_RESOLUTION),
+        ("callback_url", "callback_url", NOT_TEXT),
+        ("aigc_watermark", "aigc_watermark", NOT_BOOLEAN),
+    ],
 }
 CASES = [
     pytest.param(dialect, field, canonical, value, id=f"{dialect}-{field}-{json.dumps(value)[:30]}")
@@ -86,18 +126,23 @@ def test_a_wrong_type_is_one_problem_and_counts_as_unsaid(
     assert request.params[canonical] == field
 
 
-@pytest.mark.parametrize(("dialect", "field"), [(name, row[0]) for name, rows in FIELDS.items() for row in rows[1:]])
+NULLABLE = [
+    (name, row[0]) for name, rows in FIELDS.items() for row in rows[1:] if row[0] != "input_reference.image_url"
+]
+
+
+@pytest.mark.parametrize(("dialect", "field"), NULLABLE)
 def test_null_says_nothing(dialect: str, field: str) -> None:
     assert understood(dialect, with_field(field, None)) == {"model": "MiniMax-Hailuo-02"}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 @pytest.mark.parametrize("body", [{}, {"model": None}, {"model": ""}], ids=str)
 def test_a_model_is_required(dialect: str, body: dict[str, Any]) -> None:
     assert params(dialect, body) == ["model"]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_an_empty_prompt_says_nothing_and_a_blank_one_is_left_for_the_catalog(dialect: str) -> None:
     assert parse(dialect, {"model": "M", "prompt": ""}).prompt is None
     assert parse(dialect, {"model": " M ", "prompt": "  "}).canonical() == {
@@ -107,13 +152,13 @@ def test_an_empty_prompt_says_nothing_and_a_blank_one_is_left_for_the_catalog(di
     }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_all_problems_are_collected_and_not_only_the_first(dialect: str) -> None:
     body = {"prompt": 5, "duration": True, "colour": "red", "dura tion": 6}
     assert params(dialect, body) == ["model", "prompt", "duration", "colour", "dura tion"]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_a_misspelt_field_is_refused_with_the_nearest_one_and_all_that_are_allowed(dialect: str) -> None:
     (problem,) = parse(dialect, {"model": "M", "Promt": "p"}).problems
     assert problem.message == "unknown field `Promt`; did you mean `prompt`?"
@@ -121,29 +166,32 @@ def test_a_misspelt_field_is_refused_with_the_nearest_one_and_all_that_are_allow
     assert not [name for name in problem.allowed if "." in name]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_a_field_that_resembles_nothing_gets_no_suggestion(dialect: str) -> None:
     (problem,) = parse(dialect, {"model": "M", "xyzzy": 1}).problems
     assert (problem.param, problem.message) == ("xyzzy", "unknown field `xyzzy`")
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 @pytest.mark.parametrize("field", ["mode", "seed", "fps", "n"])
 def test_a_field_without_a_counterpart_is_not_taken_for_a_misspelt_one(dialect: str, field: str) -> None:
     (problem,) = parse(dialect, {"model": "M", field: 1}).problems
     assert problem.message == f"unknown field `{field}`; {dialect} has nothing like it, leave it out"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+INNER = {"evolink": "model_params", "toapis": "metadata", "newapi": "metadata", "openai": "metadata"}
+
+
+@pytest.mark.parametrize("dialect", INNER)
 def test_inner_unknown_fields_are_named_by_path(dialect: str) -> None:
-    where = {"evolink": "model_params", "toapis": "metadata", "newapi": "metadata"}[dialect]
+    where = INNER[dialect]
     (problem,) = parse(dialect, {"model": "M", where: {"prompt_optimiser": True}}).problems
     assert problem.param == f"{where}.prompt_optimiser"
     assert f"did you mean `{where}.prompt_optimizer`?" in problem.message
     assert set(problem.allowed) >= {f"{where}.prompt_optimizer", f"{where}.fast_pretreatment"}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_what_is_written_back_of_unknown_fields_has_a_limit(dialect: str) -> None:
     body: dict[str, Any] = {"model": "M", **{f"x{number}": number for number in range(10_000)}}
     assert len(parse(dialect, body).problems) == 21
@@ -152,7 +200,7 @@ def test_what_is_written_back_of_unknown_fields_has_a_limit(dialect: str) -> Non
     assert params(dialect, {"model": "M", "": 1}) == ['""']
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_every_canonical_field_has_a_spelling(dialect: str) -> None:
     for body in ({}, {"model": "M", "metadata": 5, "model_params": 5}):
         assert set(parse(dialect, body).params) == set(VideoRequest().canonical())
@@ -170,7 +218,7 @@ OBJECTS = st.dictionaries(NAMES, VALUES, max_size=6)
 BODIES = st.dictionaries(NAMES, VALUES | OBJECTS | OBJECTS.map(json.dumps), max_size=8)
 
 
-@given(dialect=st.sampled_from(sorted(DIALECTS)), body=BODIES)
+@given(dialect=st.sampled_from(sorted(SPOKEN)), body=BODIES)
 def test_no_json_object_makes_a_dialect_raise_and_every_problem_names_its_field(
     dialect: str, body: dict[str, Any]
 ) -> None:
@@ -179,54 +227,92 @@ def test_no_json_object_makes_a_dialect_raise_and_every_problem_names_its_field(
     assert request.fingerprint() == parse(dialect, body).fingerprint()
 
 
-@given(progress=st.integers(), dialect=st.sampled_from(sorted(DIALECTS)), state=st.sampled_from(sorted(STATES)))
+@given(
+    progress=st.integers(),
+    dialect=st.sampled_from(sorted(SPOKEN.keys() - {"minimax"})),
+    state=st.sampled_from(sorted(STATES)),
+)
 def test_progress_is_a_hundred_for_completed_tasks_alone(progress: int, dialect: str, state: str) -> None:
-    shown = DIALECTS[dialect].render_created(make_task(state, progress=progress))["progress"]
+    shown = SPOKEN[dialect].render_created(make_task(state, progress=progress))["progress"]
     assert 0 <= shown <= 100
     assert (shown == 100) is (state == "completed")
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 @pytest.mark.parametrize("state", STATES)
 def test_every_answer_is_plain_json(dialect: str, state: str) -> None:
-    module, task = DIALECTS[dialect], make_task(state)
-    for answer in (module.render_created(task), module.render_task(task, View(LINK, 1))):
+    module, task, view = SPOKEN[dialect], make_task(state), View(LINK, 1)
+    answers = [module.render_created(task), module.render_task(task, view)]
+    if isinstance(module, Lister):
+        answers += [module.render_list([(task, view)], has_more=True), module.render_deleted(task)]
+    if isinstance(module, FileDialect):
+        answers.append(module.render_file(task, view))
+    for answer in answers:
         assert json.loads(json.dumps(answer, allow_nan=False)) == answer
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 @pytest.mark.parametrize("state", [state for state in STATES if state != "completed"])
 def test_a_link_is_shown_of_completed_tasks_alone(dialect: str, state: str) -> None:
-    assert LINK not in json.dumps(DIALECTS[dialect].render_task(make_task(state, link=LINK), View(LINK, 1)))
+    assert LINK not in json.dumps(SPOKEN[dialect].render_task(make_task(state, link=LINK), View(LINK, 1)))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_a_failed_task_always_says_something(dialect: str) -> None:
-    body = DIALECTS[dialect].render_task(make_task("failed", failure=None), View())
-    assert body["error"] == {"code": "unknown_error", "message": "the task failed for an unknown reason"}
+    body = SPOKEN[dialect].render_task(make_task("failed", failure=None), View())
+    message = "the task failed for an unknown reason"
+    if dialect == "minimax":
+        assert body["base_resp"] == {"status_code": 1000, "status_msg": message}
+    else:
+        assert body["error"] == {"code": "unknown_error", "message": message}
+
+
+def test_what_only_some_dialects_can_do_goes_with_their_endpoints() -> None:
+    actions = {name: {endpoint.action for endpoint in module.ENDPOINTS} for name, module in SPOKEN.items()}
+    for name, module in SPOKEN.items():
+        assert isinstance(module, Lister) is ({Action.LIST, Action.DELETE} <= actions[name])
+        assert isinstance(module, FileDialect) is (Action.FILE in actions[name])
+
+
+def test_the_registry_lists_nothing_that_is_not_tested_here() -> None:
+    assert DIALECTS.items() <= SPOKEN.items()
+    assert {name: module.NAME for name, module in SPOKEN.items()} == {name: name for name in SPOKEN}
 
 
 def test_endpoints_and_marks_are_those_of_the_contract() -> None:
-    listed = {name: [(e.action, e.method, e.path) for e in module.ENDPOINTS] for name, module in DIALECTS.items()}
     shared = "/v1/videos/generations"
-    assert {name: listed[name] for name in FIELDS} == {
-        "evolink": [
-            (Action.CREATE, "POST", shared),
-            (Action.READ, "GET", "/v1/tasks/{id}"),
-            (Action.CREDITS, "GET", "/v1/credits"),
-        ],
-        "toapis": [
-            (Action.CREATE, "POST", shared),
-            (Action.READ, "GET", "/v1/videos/generations/{id}"),
-            (Action.CREDITS, "GET", "/v1/balance"),
-        ],
-        "newapi": [
-            (Action.CREATE, "POST", "/v1/video/generations"),
-            (Action.READ, "GET", "/v1/video/generations/{id}"),
-        ],
+    assert {name: module.ENDPOINTS for name, module in SPOKEN.items()} == {
+        "evolink": (
+            Endpoint(Action.CREATE, "POST", shared),
+            Endpoint(Action.READ, "GET", "/v1/tasks/{id}"),
+            Endpoint(Action.CREDITS, "GET", "/v1/credits"),
+        ),
+        "toapis": (
+            Endpoint(Action.CREATE, "POST", shared),
+            Endpoint(Action.READ, "GET", "/v1/videos/generations/{id}"),
+            Endpoint(Action.CREDITS, "GET", "/v1/balance"),
+        ),
+        "newapi": (
+            Endpoint(Action.CREATE, "POST", "/v1/video/generations"),
+            Endpoint(Action.READ, "GET", "/v1/video/generations/{id}"),
+        ),
+        "openai": (
+            Endpoint(Action.CREATE, "POST", "/v1/videos", takes_forms=True),
+            Endpoint(Action.LIST, "GET", "/v1/videos"),
+            Endpoint(Action.READ, "GET", "/v1/videos/{id}"),
+            Endpoint(Action.DELETE, "DELETE", "/v1/videos/{id}"),
+        ),
+        "minimax": (
+            Endpoint(Action.CREATE, "POST", "/v1/video_generation"),
+            Endpoint(Action.READ, "GET", "/v1/query/video_generation", query_id="task_id"),
+            Endpoint(Action.FILE, "GET", "/v1/files/retrieve", query_id="file_id"),
+            Endpoint(Action.CONTENT, "GET", "/v1/files/retrieve_content", query_id="file_id"),
+        ),
     }
-    assert {name: set(DIALECTS[name].MARKS) for name in FIELDS} == {
+    assert {name: set(module.MARKS) for name, module in SPOKEN.items()} == {
         "evolink": {"quality", "model_params", "callback_url"},
         "toapis": {"resolution", "metadata"},
         "newapi": set(),
+        "openai": set(),
+        "minimax": set(),
     }
