@@ -23,11 +23,15 @@ from gateway.stories import Stories
 from gateway.upstreams import Timeouts, Upstream, Upstreams
 from gateway.video import Caller
 from gateway.web.auth import Doorkeeper
+from gateway.web.films import Films
 from gateway.web.operations import Operations
 from gateway.web.routes import build_routes
-from gateway.web.videos import SurfaceSettings, Videos
+from gateway.web.tasks import Tasks
+from gateway.web.videos import CreateSettings, Videos
 
-DRAIN_S = 25.0  # SIGTERM to exit is promised within 30 s (CONTRACT section 5)
+# A submit may be three calls (two uploads and the create), on three upstreams, and once more (FAILURES T1).
+_CALLS_MAX = 12
+DRAIN_S = 27.0  # SIGTERM to exit is promised within 30 s (CONTRACT section 5)
 
 
 def unknown_providers(config: Config) -> list[str]:
@@ -90,8 +94,14 @@ async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> 
 
 
 def _router(config: Config, parts: Parts) -> Router:
-    videos = Videos(parts, _doorkeeper(config), _surface_settings(config))
-    routes = build_routes(videos, Operations(parts), parts.metrics, default_dialect=config.server.default_dialect)
+    tasks = Tasks(parts, _doorkeeper(config), public_url=config.server.public_url)
+    routes = build_routes(
+        Videos(parts, tasks, _create_settings(config)),
+        Films(parts, tasks),
+        Operations(parts),
+        parts.metrics,
+        default_dialect=config.server.default_dialect,
+    )
     return Router(routes, redirect_slashes=False)
 
 
@@ -115,7 +125,7 @@ def _settings(config: Config, link_secret: bytes) -> Settings:
         min_interval_s=config.polling.min_interval_s,
         max_interval_s=config.polling.max_interval_s,
         give_up_after_s=config.reconcile.give_up_after_s,
-        longest_submit_s=2 * max(item.timeouts.total_s for item in config.upstreams),
+        longest_submit_s=_CALLS_MAX * max(item.timeouts.total_s for item in config.upstreams),
         links=config.results.links,
         link_ttl_s=config.results.link_ttl_s,
         link_secret=link_secret,
@@ -123,10 +133,9 @@ def _settings(config: Config, link_secret: bytes) -> Settings:
     )
 
 
-def _surface_settings(config: Config) -> SurfaceSettings:
-    return SurfaceSettings(
+def _create_settings(config: Config) -> CreateSettings:
+    return CreateSettings(
         default_dialect=config.server.default_dialect,
-        public_url=config.server.public_url,
         answer_within_s=config.server.answer_within_s,
         body_bytes_max=config.server.limits.body_bytes,
         body_within_s=config.server.limits.body_s,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ class Stories:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
         self.is_draining = False
+        self._stopped_at = 0.0
 
     def start(self, story: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.get_running_loop().create_task(story)
@@ -26,15 +28,18 @@ class Stories:
         return task
 
     def stop_creates(self) -> None:
-        """From now on no new create begins; what runs is finished."""
-        self.is_draining = True
+        """From now on no new create begins; what runs is finished. The time that `drain` has begins here."""
+        if not self.is_draining:
+            self.is_draining = True
+            self._stopped_at = time.monotonic()
 
     async def drain(self, within_s: float) -> int:
-        """Wait for what runs; returns how many were still running when the time was over."""
-        self.is_draining = True
+        """Wait for what runs until `within_s` after the stop; returns how many were still running then."""
+        self.stop_creates()
         if not self._running:
             return 0
-        _, late = await asyncio.wait(self._running, timeout=within_s)
+        left_s = self._stopped_at + within_s - time.monotonic()
+        _, late = await asyncio.wait(self._running, timeout=max(0.0, left_s))
         return len(late)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

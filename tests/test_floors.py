@@ -20,12 +20,19 @@ FLOORS: list[dict[str, set[str]]] = [
 SANDBOX = "sandbox"
 
 # One flow calls another only downward, by name.
-FLOWS = {"submit": {"preflight"}, "sweep": {"poll"}, "preflight": set(), "poll": set(), "content": set()}
+FLOWS = {
+    "submit": {"preflight"},
+    "sweep": {"poll"},
+    "quote": {"preflight"},
+    "preflight": set(),
+    "poll": set(),
+    "content": set(),
+}
 
 # Siblings of one kind never know each other; what they share has a name of its own.
 SIBLINGS = {
     "dialects": {"shared": {"reading", "speaking"}, "list": "__init__"},
-    "providers": {"shared": {"protocol", "verdicts"}, "list": "__init__"},
+    "providers": {"shared": {"protocol", "verdicts", "reading", "base_resp"}, "list": "__init__"},
 }
 
 # Each outside package has one door.
@@ -35,6 +42,7 @@ DOORS = {
     "starlette": {"web", "app", "serving", SANDBOX},
     "uvicorn": {"serving", SANDBOX},
     "yaml": {"documents", SANDBOX},
+    "python_multipart": {"web"},
     "orjson": {"jsontext"},
     "cachetools": {"memory"},
     "prometheus_client": {"metrics"},

@@ -1,7 +1,7 @@
 """The film itself: where a caller finds it, and its bytes, unbuffered."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway import links
 from gateway.dialects.speaking import View
@@ -10,7 +10,7 @@ from gateway.parts import Parts
 from gateway.upstreams import Film
 from gateway.video import Status, Task
 
-UPSTREAM_LINK_LIFE_S = 86_400  # EvoLink, ToAPIs and new-api sites keep a film for a day (FACTS 7.5)
+LASTING_S = 86_400  # what callers of every dialect but MiniMax's are promised for a link (FACTS 7.5)
 _GONE = frozenset({401, 403, 404, 410})
 _PASSED_ON = frozenset({200, 206, 416})
 
@@ -19,27 +19,57 @@ def view(task: Task, base_url: str, parts: Parts) -> View:
     """Where the film is: at the upstream's own link, or at a signed one below `base_url`."""
     if task.status is not Status.COMPLETED or task.link is None:
         return View()
-    if not has_gateway_link(parts):
-        return View(task.link, int((task.finished_at or task.created_at) + UPSTREAM_LINK_LIFE_S))
+    if not has_gateway_link(task, parts):
+        return View(task.link, int((task.finished_at or task.created_at) + parts.upstreams.link_life_s(task)))
     expires_at = int(parts.clock()) + parts.settings.link_ttl_s
     return View(base_url + links.signed_path(task.id, expires_at, parts.settings.link_secret), expires_at)
 
 
-def has_gateway_link(parts: Parts) -> bool:
-    """`auto` passes an upstream's link on where it is public and lives a day, as every provider's here does."""
+def has_gateway_link(task: Task, parts: Parts) -> bool:
+    """`auto` passes an upstream's link on where it is public and lives a day (FACTS 7.5), and else gives our own."""
+    if parts.settings.links == "auto":
+        return parts.upstreams.link_life_s(task) < LASTING_S
     return parts.settings.links == "gateway"
 
 
 @asynccontextmanager
 async def film(task: Task, byte_range: str | None, parts: Parts) -> AsyncIterator[Film]:
-    """The finished film, or the asked range of it. Raises NotReady, ResultExpired, or LookFailed."""
+    """The finished film, or the asked range of it. Raises NotReady, ResultExpired, or LookFailed.
+
+    A link that died is located anew, once: some upstreams give out links of an hour to a film they keep for days.
+    """
     if task.status is not Status.COMPLETED:
-        raise NotReady(f"there is no film: the task is {task.status.value}", param="id")
-    if task.link is None:
-        raise ResultExpired("the film is no longer kept", param="id")
-    async with parts.upstreams.film(task.link, byte_range=byte_range) as found:
-        if found.status in _GONE:
-            raise ResultExpired("the upstream no longer keeps the film", param="id")
-        if found.status not in _PASSED_ON:
-            raise LookFailed(f"the film's host answered {found.status}", row="P", http_status=found.status)
+        raise NotReady(f"there is no film: the task is {task.status.value}")
+    async with AsyncExitStack() as stack:
+        found = await _open(task, byte_range, stack, parts)
+        if found is None:
+            task = await _locate(task, parts)
+            found = await _open(task, byte_range, stack, parts)
+        if found is None:
+            raise ResultExpired("the upstream no longer keeps the film")
         yield found
+
+
+async def _open(task: Task, byte_range: str | None, stack: AsyncExitStack, parts: Parts) -> Film | None:
+    """The film behind the task's link; None when that link is dead."""
+    if task.link is None:
+        return None
+    found = await stack.enter_async_context(parts.upstreams.film(task, byte_range=byte_range))
+    if found.status in _GONE:
+        return None
+    if found.status not in _PASSED_ON:
+        raise LookFailed(f"the film's host answered {found.status}", row="P", http_status=found.status)
+    return found
+
+
+async def _locate(task: Task, parts: Parts) -> Task:
+    """Ask the upstream where the film is now. Raises ResultExpired when it does not know."""
+    try:
+        link = await parts.upstreams.locate(task)
+    except LookFailed as failure:
+        if not failure.is_missing:
+            raise
+        link = None
+    if link is None or link == task.link:
+        raise ResultExpired("the upstream no longer keeps the film")
+    return parts.memory.keep(await parts.registry.relocate(task.id, link, now=parts.clock()))

@@ -31,7 +31,7 @@ async def read(task_id: int, caller: Caller, parts: Parts, waiting: Waiting) -> 
     """The task as it stands, after a look if one is due. Raises UnknownTask for what the caller may not see."""
     task = await recall(task_id, parts)
     if not caller.may_see(task):
-        raise UnknownTask("there is no such task", param="task_id")
+        raise UnknownTask("there is no such task")
     if task.state is State.RUNNING and parts.clock() >= parts.memory.watch(task_id).due_at:
         started = perf_counter()
         task = await look(task, parts)
@@ -52,10 +52,20 @@ async def look(task: Task, parts: Parts, *, within_s: float = LOOK_WAIT_S) -> Ta
 
 async def recall(task_id: int, parts: Parts) -> Task:
     """The task as this process or storage knows it, whoever asks. Raises UnknownTask."""
-    task = parts.memory.tasks.get(task_id) or await parts.registry.get(task_id)
+    task = await find(task_id, parts)
     if task is None:
-        raise UnknownTask("there is no such task", param="task_id")
-    return parts.memory.keep(task)
+        raise UnknownTask("there is no such task")
+    return task
+
+
+async def find(task_id: int, parts: Parts) -> Task | None:
+    """The task as this process or storage knows it, or None."""
+    task = parts.memory.tasks.get(task_id)
+    if task is None:
+        task = await parts.registry.get(task_id)
+        if task is not None:
+            parts.memory.keep(task)
+    return task
 
 
 async def _look(task: Task, watch: Watch, parts: Parts) -> Task:

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 from gateway.catalog import Model, filled_in, judge, matches
 from gateway.dialects import DIALECTS
 from gateway.errors import InvalidRequest, ModelNotAllowed, Problem, UnknownModel
+from gateway.money import render_micros
 from gateway.parts import Parts
 from gateway.video import Caller, Offer, VideoRequest
 
+MAX_PRICE = "x-reelgate-max-price"  # the caller's own field, although it is a header
 CALLBACK_URL_CHARACTERS_MAX = 2048  # provider page seed-003
 
 
@@ -26,19 +28,23 @@ class Checked:
     warnings: tuple[str, ...] = ()
 
 
-async def preflight(request: VideoRequest, caller: Caller, parts: Parts) -> Checked:
-    """Judge a request by the catalog, the upstreams and the caller's rights. Raises InvalidRequest, UnknownModel
-    or ModelNotAllowed."""
+async def preflight(request: VideoRequest, caller: Caller, parts: Parts, *, price_max: int | None = None) -> Checked:
+    """Judge a request by the catalog, the upstreams, the caller's rights, and the most it may cost (millionths).
+
+    Raises InvalidRequest, UnknownModel or ModelNotAllowed.
+    """
     model = _find_model(request, parts)
     dialect = DIALECTS[request.dialect]
     offer, problems = judge(request, model, prompt_required=dialect.prompt_required(model.name))
     problems += _judge_callback(request, parts)
-    if not problems and not request.problems:
-        problems += parts.upstreams.unsayable(request, model)
+    if offer is not None and not problems and not request.problems:
+        problems += parts.upstreams.unsayable(filled_in(request, offer), model)
     if not matches(model.name, caller.models):
         raise ModelNotAllowed(f"this key may not use {model.name}", param=request.param("model"))
     if problems or request.problems or offer is None:
         raise InvalidRequest.of(_all_problems(request, problems))
+    if price_max is not None:
+        _judge_price(offer, price_max, parts)
     return Checked(filled_in(request, offer), model, offer, _warnings(request))
 
 
@@ -108,6 +114,15 @@ def _judge_callback(request: VideoRequest, parts: Parts) -> list[Problem]:
             is_opened if target.scheme == "http" else target.scheme == "https" and (is_opened or address.is_global)
         )
     return [] if is_fine else [Problem("callback_url", rule)]
+
+
+def _judge_price(offer: Offer, price_max: int, parts: Parts) -> None:
+    """A video without a price could cost anything, so no limit allows it."""
+    if offer.price is None:
+        raise InvalidRequest.at(MAX_PRICE, f"{offer.model} has no price here, so no limit on it can be kept")
+    if offer.price > price_max:
+        price, limit = render_micros(offer.price), render_micros(price_max)
+        raise InvalidRequest.at(MAX_PRICE, f"this video costs {price} {parts.settings.currency}, more than {limit}")
 
 
 def _warnings(request: VideoRequest) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ TASKS_AT_ONCE = 1_000
 
 async def run(parts: Parts) -> None:
     """Sweep until cancelled."""
-    keys_at = 0.0
+    keys_at = parts.clock() + KEYS_EVERY_S
     while True:
         try:
             await sweep(parts)

@@ -6,18 +6,28 @@ from typing import Any
 from gateway import jsontext
 from gateway.errors import InvalidRequest, TooLarge
 from gateway.web.exchange import Exchange
+from gateway.web.forms import read_form
 from gateway.web.surface import ClientGone
 
+_JSON, _FORM = "application/json", "multipart/form-data"
 
-async def read_json_object(exchange: Exchange, *, bytes_max: int, within_s: float) -> dict[str, Any]:
-    """The JSON object of a create. Raises InvalidRequest or TooLarge."""
-    content_type = (exchange.header(b"content-type") or "application/json").partition(";")[0].strip().lower()
-    if content_type != "application/json" and not content_type.endswith("+json"):
-        raise InvalidRequest.at("content-type", "the body must be application/json", "application/json")
+
+async def read_body(exchange: Exchange, *, bytes_max: int, within_s: float, takes_forms: bool) -> dict[str, Any]:
+    """The fields of a create, from JSON or, where the dialect takes them, a form. Raises InvalidRequest, TooLarge."""
+    content_type = exchange.header(b"content-type") or _JSON
+    kind = content_type.partition(";")[0].strip().lower()
+    is_form = takes_forms and kind == _FORM
+    if not is_form and kind != _JSON and not kind.endswith("+json"):
+        allowed = (_JSON, _FORM) if takes_forms else (_JSON,)
+        raise InvalidRequest.at("content-type", f"the body must be {' or '.join(allowed)}", *allowed)
     encoding = exchange.header(b"content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         raise InvalidRequest.at("content-encoding", "the body must be sent without compression", "identity")
     body = await _read(exchange, bytes_max, within_s)
+    return read_form(body, content_type) if is_form else _read_json(body)
+
+
+def _read_json(body: bytes) -> dict[str, Any]:
     try:
         value = jsontext.read_strict(body)
     except jsontext.JsonError as error:

@@ -1,5 +1,8 @@
 """Which dialect a request speaks (CONTRACT section 4): the path, else the header, else the virtual key's setting, else
-the marks in the body, else the configured default."""
+the marks in the body, else the configured default.
+
+Header and setting choose among the dialects that speak a path; a body sent to another dialect's path is judged by it.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,22 +15,27 @@ HEADER = "x-reelgate-dialect"
 
 
 def told_dialect(exchange: Exchange, speakers: Sequence[str]) -> str | None:
-    """What the path or the header says, without looking at the body. Raises InvalidRequest for an unknown name."""
+    """What the path or the header says, without looking at the body; `speakers` are none where all may speak.
+
+    Raises InvalidRequest for an unknown name.
+    """
     if len(speakers) == 1:
         return speakers[0]
     name = exchange.header(HEADER.encode())
     if name is not None and name not in DIALECTS:
         raise InvalidRequest.at(HEADER, "this is not a dialect", *DIALECTS)
-    return name
+    return name if not speakers or name in speakers else None
 
 
 def choose_dialect(
     exchange: Exchange, speakers: Sequence[str], *, pinned: str | None, body: Mapping[str, Any], default: str
 ) -> str:
     """The dialect of a create on a path that `speakers` share. Raises InvalidRequest for marks of two dialects."""
-    told = told_dialect(exchange, speakers) or pinned
-    if told is not None and told in DIALECTS:  # a key may be pinned to a dialect that this version does not speak
+    told = told_dialect(exchange, speakers)
+    if told is not None:
         return told
+    if pinned is not None and pinned in speakers:
+        return pinned
     marks = {name: sorted(DIALECTS[name].MARKS & body.keys()) for name in speakers}
     marked = [name for name in speakers if marks[name]]
     if len(marked) > 1:

@@ -1,17 +1,18 @@
 """All routes in one place, made from the dialects' own lists."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.routing import BaseRoute, Route
 
 from gateway.dialects import DIALECTS
-from gateway.dialects.speaking import Action
+from gateway.dialects.speaking import Action, Endpoint
 from gateway.errors import UnknownRoute
 from gateway.metrics import METHODS, Metrics
 from gateway.web.exchange import Answer, Exchange, Handler
+from gateway.web.films import Films
 from gateway.web.operations import Operations
-from gateway.web.surface import Surface
+from gateway.web.surface import Surface, Way
 from gateway.web.videos import Videos
 
 CONTENT_PATH = "/v1/videos/{id}/content"
@@ -20,81 +21,77 @@ _HEALTH = ("/healthz", "/health", "/health/liveliness")
 _READINESS = ("/readyz", "/health/readiness")
 
 
-def build_routes(videos: Videos, operations: Operations, metrics: Metrics, *, default_dialect: str) -> list[BaseRoute]:
+def build_routes(
+    videos: Videos, films: Films, operations: Operations, metrics: Metrics, *, default_dialect: str
+) -> list[BaseRoute]:
     """Every path of the gateway; the last one answers for all that is not there."""
-    routes = _Routes(metrics, default_dialect)
+    ways: dict[str, dict[str, Way]] = defaultdict(dict)
     for path, claims in _claims().items():
-        handlers = {method: _handler(videos, action, speakers) for (method, action), speakers in claims.items()}
-        action = next(action for _, action in claims)
-        speakers = next(iter(claims.values()))
-        routes.add(path, handlers, action, speakers)
+        for method, claim in claims.items():
+            ways[path][method] = _way(videos, films, claim)
     for prefix in ("", *(f"/{name}" for name in DIALECTS)):
-        speakers = [prefix[1:]] if prefix else []
-        film = videos.film(speakers)
-        routes.add(prefix + CONTENT_PATH, {"GET": film, "HEAD": film}, Action.CONTENT, speakers)
-        routes.add(prefix + MODELS_PATH, {"GET": videos.models}, Action.OTHER, speakers)
+        speakers = (prefix[1:],) if prefix else ()
+        film = Way(films.film(speakers), Action.CONTENT, speakers)
+        ways[prefix + CONTENT_PATH].update(GET=film, HEAD=film)
+        ways[prefix + MODELS_PATH].update(GET=Way(videos.models, Action.OTHER, speakers))
     for path in _HEALTH:
-        routes.add(path, {"GET": operations.health, "HEAD": operations.health})
+        ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.health))
     for path in _READINESS:
-        routes.add(path, {"GET": operations.readiness, "HEAD": operations.readiness})
-    routes.add("/metrics", {"GET": operations.metrics})
-    routes.add("/{path:path}", dict.fromkeys(METHODS, _not_there), template="unknown")
-    return routes.all
+        ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.readiness))
+    ways["/metrics"]["GET"] = Way(operations.metrics)
+    routes: list[BaseRoute] = [
+        Route(path, Surface(path, by_method, metrics=metrics, default_dialect=default_dialect))
+        for path, by_method in ways.items()
+    ]
+    nowhere = dict.fromkeys(METHODS, Way(_not_there))
+    return [
+        *routes,
+        Route("/{path:path}", Surface("unknown", nowhere, metrics=metrics, default_dialect=default_dialect)),
+    ]
 
 
-def _claims() -> Mapping[str, dict[tuple[str, Action], list[str]]]:
-    """Path → (method, action) → the dialects that speak it there; a prefixed path has exactly one."""
-    claims: dict[str, dict[tuple[str, Action], list[str]]] = defaultdict(lambda: defaultdict(list))
+Claim = Sequence[tuple[str, Endpoint]]
+"""The dialects that list one method of one path, each with its endpoint."""
+
+
+def _claims() -> Mapping[str, Mapping[str, Claim]]:
+    """Path → method → who claims it; a prefixed path has exactly one claimant."""
+    claims: dict[str, dict[str, list[tuple[str, Endpoint]]]] = defaultdict(lambda: defaultdict(list))
     for name, dialect in DIALECTS.items():
         for endpoint in dialect.ENDPOINTS:
             for path in (endpoint.path, f"/{name}{endpoint.path}"):
-                claims[path][endpoint.method, endpoint.action].append(name)
+                claims[path][endpoint.method].append((name, endpoint))
     return claims
 
 
-def _handler(videos: Videos, action: Action, speakers: list[str]) -> Handler:
-    if action is Action.CREATE:
-        return videos.create(tuple(speakers))
-    (speaker,) = speakers  # only creates share a path
-    return videos.read(speaker) if action is Action.READ else videos.credits(speaker)
-
-
-class _Routes:
-    def __init__(self, metrics: Metrics, default_dialect: str) -> None:
-        self._metrics = metrics
-        self._default_dialect = default_dialect
-        self.all: list[BaseRoute] = []
-
-    def add(
-        self,
-        path: str,
-        handlers: Mapping[str, Handler],
-        action: Action = Action.OTHER,
-        speakers: list[str] | None = None,
-        *,
-        template: str | None = None,
-    ) -> None:
-        surface = Surface(
-            template or path,
-            handlers,
-            action=action,
-            dialect=self._dialect_of_errors(tuple(speakers or ())),
-            metrics=self._metrics,
+def _way(videos: Videos, films: Films, claim: Claim) -> Way:
+    speakers = tuple(name for name, _ in claim)
+    speaker, endpoint = claim[0]
+    if len(claim) > 1 and any(other.action is not Action.CREATE for _, other in claim):
+        raise ValueError(
+            f"{endpoint.method} {endpoint.path} is claimed by {speakers}, and only creates can be told apart"
         )
-        self.all.append(Route(path, surface))
+    return Way(_handler(videos, films, speakers, speaker, endpoint), endpoint.action, speakers)
 
-    def _dialect_of_errors(self, speakers: tuple[str, ...]) -> Callable[[Exchange], str]:
-        """What an error speaks before the dialect of its request is known."""
-        likely = speakers or tuple(DIALECTS)
-        otherwise = self._default_dialect if self._default_dialect in likely else likely[0]
 
-        def dialect(exchange: Exchange) -> str:
-            if len(speakers) == 1:
-                return speakers[0]
-            told = exchange.header(b"x-reelgate-dialect")
-            return told if told is not None and told in DIALECTS else otherwise
-
-        return dialect
+def _handler(videos: Videos, films: Films, speakers: tuple[str, ...], speaker: str, endpoint: Endpoint) -> Handler:
+    match endpoint.action:
+        case Action.CREATE:
+            return videos.create(speakers, takes_forms=endpoint.takes_forms)
+        case Action.READ:
+            return videos.read(speaker, endpoint.query_id)
+        case Action.LIST:
+            return videos.list(speaker)
+        case Action.DELETE:
+            return videos.delete(speaker, endpoint.query_id)
+        case Action.FILE:
+            return films.file(speaker, endpoint.query_id)
+        case Action.CONTENT:
+            return films.film(speakers, endpoint.query_id)
+        case Action.CREDITS:
+            return videos.credits(speaker)
+        case Action.OTHER:
+            raise ValueError(f"{endpoint.method} {endpoint.path} says nothing of what it is for")
 
 
 async def _not_there(exchange: Exchange) -> Answer:

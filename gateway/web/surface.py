@@ -1,8 +1,11 @@
 """What every request passes on its way in and out: timing, the one place that renders errors, metrics, the log line."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter, time
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -20,39 +23,39 @@ class ClientGone(Exception):
     """The client left before its request was read: there is nobody to answer."""
 
 
-class Surface:
-    """An ASGI application for one path: a handler per method, and what surrounds them."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What one method of a path leads to. `speakers` are the dialects that claim it, none where all may."""
 
-    def __init__(
-        self,
-        template: str,
-        handlers: Mapping[str, Handler],
-        *,
-        action: Action,
-        dialect: Callable[[Exchange], str],
-        metrics: Metrics,
-    ) -> None:
+    handler: Handler
+    action: Action = Action.OTHER
+    speakers: tuple[str, ...] = ()
+
+
+class Surface:
+    """An ASGI application for one path: a way per method, and what surrounds them."""
+
+    def __init__(self, template: str, ways: Mapping[str, Way], *, metrics: Metrics, default_dialect: str) -> None:
         self._template = template
-        self._handlers = handlers
-        self._action = action
-        self._dialect = dialect
+        self._ways = ways
         self._metrics = metrics
+        self._default_dialect = default_dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive)
-        status = 499  # the usual word in logs for a client that left
+        status = 500
         try:
             answer = await self._answer(exchange)
             status = answer.status
             await _deliver(answer, exchange, send)
         except ClientGone:
-            pass
+            status = 499  # the usual word in logs for a client that left
         finally:
             self._record(exchange, status)
 
     async def _answer(self, exchange: Exchange) -> Answer | Stream:
         try:
-            return await self._handler(exchange.method)(exchange)
+            return await self._way(exchange.method).handler(exchange)
         except GatewayError as error:
             return self._refuse(exchange, error)
         except ClientGone:
@@ -61,24 +64,35 @@ class Surface:
             log.exception("request %s ended with a bug", exchange.request_id)
             return self._refuse(exchange, Internal("internal error; the request id finds it in the gateway's log"))
 
-    def _handler(self, method: str) -> Handler:
-        handler = self._handlers.get(method)
-        if handler is None:
-            raise WrongMethod(f"this path answers {', '.join(self._handlers)} only")
-        return handler
+    def _way(self, method: str) -> Way:
+        way = self._ways.get(method)
+        if way is None:
+            raise WrongMethod(f"this path answers {', '.join(self._ways)} only")
+        return way
 
     def _refuse(self, exchange: Exchange, error: GatewayError) -> Answer:
         self._metrics.error(error)
-        exchange.dialect = exchange.dialect or self._dialect(exchange)
-        status, body = DIALECTS[exchange.dialect].render_error(error, self._action)
+        way = self._ways.get(exchange.method) or next(iter(self._ways.values()))
+        exchange.dialect = exchange.dialect or self._likely_dialect(exchange, way.speakers)
+        status, body = DIALECTS[exchange.dialect].render_error(error, way.action)
         headers: HeaderList = []
-        if self._action is Action.CREATE:
+        if way.action is Action.CREATE:
             headers.append((b"x-should-retry", b"true" if error.repeat else b"false"))
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after))
         if isinstance(error, WrongMethod):
-            headers.append((b"allow", ", ".join(self._handlers).encode()))
+            headers.append((b"allow", ", ".join(self._ways).encode()))
         return Answer(status, jsontext.write(body), headers)
+
+    def _likely_dialect(self, exchange: Exchange, speakers: Sequence[str]) -> str:
+        """What an error speaks before the dialect of its request is known."""
+        if len(speakers) == 1:
+            return speakers[0]
+        likely = speakers or tuple(DIALECTS)
+        told = exchange.header(b"x-reelgate-dialect")
+        if told is not None and told in DIALECTS:
+            return told
+        return self._default_dialect if self._default_dialect in likely else likely[0]
 
     def _record(self, exchange: Exchange, status: int) -> None:
         duration_s = perf_counter() - exchange.started
@@ -121,9 +135,33 @@ async def _deliver(answer: Answer | Stream, exchange: Exchange, send: Send) -> N
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if exchange.method != "HEAD":
             started = perf_counter()
-            async for chunk in answer.chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await _unless_left(_pass_on(answer, send), exchange)
             exchange.waiting.total_s += perf_counter() - started
         await send({"type": "http.response.body", "body": b""})
     finally:
         await answer.close()
+
+
+async def _pass_on(answer: Stream, send: Send) -> None:
+    async for chunk in answer.chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _unless_left(sending: Coroutine[Any, Any, None], exchange: Exchange) -> None:
+    """Do it until it is done, or raise ClientGone: the server swallows what is sent to a client that left, so a whole
+    film would be fetched for nobody."""
+    work, leaving = asyncio.ensure_future(sending), asyncio.ensure_future(_left(exchange))
+    try:
+        await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientGone
+        work.result()
+    finally:
+        for task in (work, leaving):
+            task.cancel()
+        await asyncio.gather(work, leaving, return_exceptions=True)
+
+
+async def _left(exchange: Exchange) -> None:
+    while (await exchange.receive())["type"] != "http.disconnect":
+        pass

@@ -1,37 +1,32 @@
-"""The client routes: create, read, credits, the film, the models."""
+"""The client routes of videos: create, read, list, delete, credits, and the models there are."""
 
-import math
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
 
-from gateway import ids, jsontext, links
+from gateway import ids, jsontext
 from gateway.dialects import DIALECTS
-from gateway.dialects.speaking import Balance
-from gateway.errors import Unauthenticated, UnknownTask
+from gateway.dialects.speaking import Balance, Lister
+from gateway.errors import InvalidRequest
 from gateway.flows import content, poll
+from gateway.flows.quote import quote
 from gateway.flows.submit import submit
-from gateway.money import render_micros
 from gateway.parts import Parts
 from gateway.video import Caller, State, Task
-from gateway.web.auth import Doorkeeper
-from gateway.web.body import read_json_object
-from gateway.web.choice import choose_dialect, told_dialect
-from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream
+from gateway.web.body import read_body
+from gateway.web.choice import choose_dialect
+from gateway.web.exchange import Answer, Exchange, Handler
+from gateway.web.tasks import Tasks
+from gateway.web.wishes import read_wishes
 
-# `openai-poll-after-ms` must parse as an integer, and is read once for a whole wait (FACTS 5.3).
-_POLL_AFTER_MIN_MS, _POLL_AFTER_MAX_MS = 1_000, 10_000
-_FILM_HEADERS = ("content-length", "content-range", "content-type", "etag", "last-modified")
+LIST_LIMIT, LIST_LIMIT_MAX = 20, 100
 
 
 @dataclass(frozen=True, slots=True)
-class SurfaceSettings:
-    """What the surface goes by, beside the flows' own settings."""
+class CreateSettings:
+    """What creates go by, beside the flows' own settings."""
 
     default_dialect: str = "evolink"
-    public_url: str | None = None
     answer_within_s: float = 8.0
     body_bytes_max: int = 32 << 20
     body_within_s: float = 30.0
@@ -40,32 +35,37 @@ class SurfaceSettings:
 class Videos:
     """Handlers of the client routes, each for the dialects that a path can be spoken in."""
 
-    def __init__(self, parts: Parts, doorkeeper: Doorkeeper, settings: SurfaceSettings) -> None:
+    def __init__(self, parts: Parts, tasks: Tasks, settings: CreateSettings) -> None:
         self._parts = parts
-        self._doorkeeper = doorkeeper
+        self._tasks = tasks
         self._settings = settings
-        self._poll_headers = _poll_headers(parts.settings.min_interval_s)
 
-    def create(self, speakers: Sequence[str]) -> Handler:
+    def create(self, speakers: Sequence[str], *, takes_forms: bool) -> Handler:
         """Order a video. `speakers` are the dialects that claim the path."""
         settings = self._settings
 
         async def handle(exchange: Exchange) -> Answer:
-            caller = self._doorkeeper.admit(exchange)
+            caller = self._tasks.admit(exchange)
             choose = partial(
                 choose_dialect, exchange, speakers, pinned=caller.dialect, default=settings.default_dialect
             )
             exchange.dialect = choose(body={})  # what is wrong with the body itself is said in this one
-            body = await read_json_object(exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s)
+            wishes = read_wishes(exchange)
+            body = await read_body(
+                exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s, takes_forms=takes_forms
+            )
             exchange.dialect = choose(body=body)
             dialect = DIALECTS[exchange.dialect]
-            submission = submit(dialect.parse(body), caller, self._parts)
+            request = dialect.parse(body)
+            if wishes.is_dry_run:
+                return Answer(200, jsontext.write(await quote(request, caller, self._parts, wishes.price_max)))
+            submission = submit(request, caller, self._parts, price_max=wishes.price_max)
             try:
                 task = await submission.answer(settings.answer_within_s)
             finally:
                 exchange.waiting.total_s += submission.waited_s()
             exchange.task = task
-            headers = [*self._task_headers(task)]
+            headers = [*self._tasks.headers(task)]
             if submission.warnings:
                 headers.append((b"x-reelgate-warnings", jsontext.write_ascii(submission.warnings)))
             if task.state in (State.UNCONFIRMED, State.OPENED):
@@ -74,13 +74,45 @@ class Videos:
 
         return handle
 
-    def read(self, speaker: str) -> Handler:
+    def read(self, speaker: str, query_id: str | None) -> Handler:
         """What became of a task."""
 
         async def handle(exchange: Exchange) -> Answer:
             exchange.dialect = speaker
-            task = await self._find(exchange, self._doorkeeper.admit(exchange))
+            task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
             return self._rendered(task, speaker, exchange)
+
+        return handle
+
+    def list(self, speaker: str) -> Handler:
+        """All tasks of the caller, whichever dialect made them."""
+        dialect = _lister(speaker)
+
+        async def handle(exchange: Exchange) -> Answer:
+            exchange.dialect = speaker
+            caller = self._tasks.admit(exchange)
+            query = exchange.query()
+            limit = _limit(query.get("limit"))
+            order = query.get("order", "desc")
+            if order not in ("asc", "desc"):
+                raise InvalidRequest.at("order", "this is not an order", "asc", "desc")
+            after = await self._after(query.get("after"), caller)
+            found = await self._parts.registry.of_caller(caller, limit + 1, after=after, oldest_first=order == "asc")
+            newest = [self._parts.memory.tasks.get(task.id, task) for task in found[:limit]]
+            shown = [(task, self._tasks.view(task, exchange)) for task in newest]
+            return Answer(200, jsontext.write(dialect.render_list(shown, has_more=len(found) > limit)))
+
+        return handle
+
+    def delete(self, speaker: str, query_id: str | None) -> Handler:
+        """Hide a task from its readers; one that runs runs on and is paid for."""
+        dialect = _lister(speaker)
+
+        async def handle(exchange: Exchange) -> Answer:
+            exchange.dialect = speaker
+            task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
+            hidden = self._parts.memory.keep(await self._parts.registry.hide(task.id))
+            return Answer(200, jsontext.write(dialect.render_deleted(hidden)))
 
         return handle
 
@@ -89,39 +121,15 @@ class Videos:
 
         async def handle(exchange: Exchange) -> Answer:
             exchange.dialect = speaker
-            held, spent = await self._parts.registry.money(self._doorkeeper.admit(exchange))
+            held, spent = await self._parts.registry.money(self._tasks.admit(exchange))
             balance = Balance(limit=None, held=held, spent=spent)
             return Answer(200, jsontext.write(DIALECTS[speaker].render_balance(balance, balance)))
 
         return handle
 
-    def film(self, speakers: Sequence[str]) -> Handler:
-        """The finished film, to its owner or to whoever holds a signed link. `speakers` is the prefix, if any."""
-
-        async def handle(exchange: Exchange) -> Stream:
-            task = await self._find_for_film(exchange, speakers)
-            stack = AsyncExitStack()
-            started = perf_counter()
-            found = await stack.enter_async_context(content.film(task, exchange.header(b"range"), self._parts))
-            exchange.waiting.total_s += perf_counter() - started
-            headers: HeaderList = [
-                (name.encode(), found.headers[name].encode("latin-1"))
-                for name in _FILM_HEADERS
-                if name in found.headers
-            ]
-            headers += [
-                (b"accept-ranges", b"bytes"),
-                (b"content-disposition", f'inline; filename="{ids.word(task.id)}.mp4"'.encode()),
-                (b"x-content-type-options", b"nosniff"),
-                (b"x-reelgate-task-id", ids.word(task.id).encode()),
-            ]
-            return Stream(found.status, headers, found.chunks, stack.aclose)
-
-        return handle
-
     async def models(self, exchange: Exchange) -> Answer:
         """The catalog's models that some upstream here serves, in OpenAI's list shape."""
-        self._doorkeeper.admit(exchange)
+        self._tasks.admit(exchange)
         data = [
             {"id": model.name, "object": "model", "created": 0, "owned_by": "minimax"}
             for model in self._parts.catalog.models
@@ -129,32 +137,18 @@ class Videos:
         ]
         return Answer(200, jsontext.write({"object": "list", "data": data}))
 
-    async def _find(self, exchange: Exchange, caller: Caller) -> Task:
-        number = ids.number_of(exchange.path_param("id"))
-        if number is None:
-            raise UnknownTask("there is no such task", param="task_id")
-        exchange.task = task = await poll.read(number, caller, self._parts, exchange.waiting)
-        return task
-
-    async def _find_for_film(self, exchange: Exchange, speakers: Sequence[str]) -> Task:
-        """By signature where the link carries one, else by key. Errors speak the task's dialect unless one is told."""
-        exchange.dialect = told_dialect(exchange, speakers)
-        query = exchange.query()
-        if "signature" not in query:
-            task = await self._find(exchange, self._doorkeeper.admit(exchange))
-        else:
-            number = ids.number_of(exchange.path_param("id"))
-            expires, signature = query.get("expires", ""), query["signature"]
-            secret, now = self._parts.settings.link_secret, self._parts.clock()
-            if number is None or not links.opens(number, expires, signature, secret, now):
-                raise Unauthenticated("this link is not valid, or no longer; ask for the task again")
-            task = await poll.recall(number, self._parts)
-        exchange.dialect = exchange.dialect or task.dialect
-        return task
+    async def _after(self, spelling: str | None, caller: Caller) -> int | None:
+        if spelling is None:
+            return None
+        number = ids.number_of(spelling)
+        task = None if number is None else await poll.find(number, self._parts)
+        if task is None or not caller.may_see(task):
+            raise InvalidRequest.at("after", "there is no such task to list after")
+        return number
 
     def _rendered(self, task: Task, speaker: str, exchange: Exchange) -> Answer:
         """The poll answer, from memory while the task has not changed. A gateway link is signed anew for each."""
-        if content.has_gateway_link(self._parts):
+        if task.is_final and content.has_gateway_link(task, self._parts):
             return self._render(task, speaker, exchange)
         key = (task.id, speaker)
         entry = self._parts.memory.rendered.get(key)
@@ -166,21 +160,20 @@ class Videos:
         return answer
 
     def _render(self, task: Task, speaker: str, exchange: Exchange) -> Answer:
-        view = content.view(task, self._settings.public_url or exchange.base_url(), self._parts)
-        return Answer(200, jsontext.write(DIALECTS[speaker].render_task(task, view)), self._task_headers(task))
-
-    def _task_headers(self, task: Task) -> HeaderList:
-        headers: HeaderList = [
-            (b"x-reelgate-task-id", ids.word(task.id).encode()),
-            (b"x-reelgate-upstream", task.upstream.encode()),
-            (b"x-reelgate-attempts", b"%d" % task.attempts),
-        ]
-        if task.price is not None:
-            headers.append((b"x-reelgate-price", f"{render_micros(task.price)} {task.currency}".encode()))
-        return headers if task.is_final else headers + self._poll_headers
+        body = DIALECTS[speaker].render_task(task, self._tasks.view(task, exchange))
+        return Answer(200, jsontext.write(body), self._tasks.headers(task))
 
 
-def _poll_headers(interval_s: float) -> HeaderList:
-    """When asking again is worth it: not before the next look."""
-    after_ms = min(_POLL_AFTER_MAX_MS, max(_POLL_AFTER_MIN_MS, math.ceil(interval_s * 1000)))
-    return [(b"openai-poll-after-ms", b"%d" % after_ms), (b"retry-after", b"%d" % max(1, math.ceil(interval_s)))]
+def _lister(speaker: str) -> Lister:
+    dialect = DIALECTS[speaker]
+    if not isinstance(dialect, Lister):
+        raise TypeError(f"{speaker} claims the endpoints of a list and cannot render one")
+    return dialect
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return LIST_LIMIT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= LIST_LIMIT_MAX:
+        raise InvalidRequest.at("limit", f"must be a whole number from 1 to {LIST_LIMIT_MAX}")
+    return int(text)

@@ -1,0 +1,67 @@
+"""What the client routes share: finding the caller's task, where its film is, and the headers that tell of it."""
+
+import math
+
+from gateway import ids
+from gateway.dialects.speaking import View
+from gateway.errors import InvalidRequest, UnknownTask
+from gateway.flows import content, poll
+from gateway.money import render_micros
+from gateway.parts import Parts
+from gateway.video import Caller, Task
+from gateway.web.auth import Doorkeeper
+from gateway.web.exchange import Exchange, HeaderList
+
+# `openai-poll-after-ms` must parse as an integer, and is read once for a whole wait (FACTS 5.3).
+_POLL_AFTER_MIN_MS, _POLL_AFTER_MAX_MS = 1_000, 10_000
+
+
+class Tasks:
+    """Tasks as the surface sees them."""
+
+    def __init__(self, parts: Parts, doorkeeper: Doorkeeper, *, public_url: str | None) -> None:
+        self._parts = parts
+        self._doorkeeper = doorkeeper
+        self._public_url = public_url
+        self._poll_headers = _poll_headers(parts.settings.min_interval_s)
+
+    def admit(self, exchange: Exchange) -> Caller:
+        """The caller of a request. Raises Unauthenticated."""
+        return self._doorkeeper.admit(exchange)
+
+    async def find(self, exchange: Exchange, caller: Caller, query_id: str | None) -> Task:
+        """The task the request is about, as it stands now. Raises UnknownTask or InvalidRequest."""
+        number = _named(exchange, query_id)
+        exchange.task = task = await poll.read(number, caller, self._parts, exchange.waiting)
+        return task
+
+    def view(self, task: Task, exchange: Exchange) -> View:
+        """Where the film is, for this caller."""
+        return content.view(task, self._public_url or exchange.base_url(), self._parts)
+
+    def headers(self, task: Task) -> HeaderList:
+        headers: HeaderList = [
+            (b"x-reelgate-task-id", ids.word(task.id).encode()),
+            (b"x-reelgate-upstream", task.upstream.encode()),
+            (b"x-reelgate-attempts", b"%d" % task.attempts),
+        ]
+        if task.price is not None:
+            headers.append((b"x-reelgate-price", f"{render_micros(task.price)} {task.currency}".encode()))
+        return headers if task.is_final else headers + self._poll_headers
+
+
+def _named(exchange: Exchange, query_id: str | None) -> int:
+    """The number of the task that the path, or the query's `query_id`, names in either spelling."""
+    spelling = exchange.path_param("id") if query_id is None else exchange.query().get(query_id)
+    if not spelling:
+        raise InvalidRequest.at(query_id or "id", "is required, as a parameter of the query")
+    number = ids.number_of(spelling)
+    if number is None:
+        raise UnknownTask("there is no such task", param=query_id)
+    return number
+
+
+def _poll_headers(interval_s: float) -> HeaderList:
+    """When asking again is worth it: not before the next look."""
+    after_ms = min(_POLL_AFTER_MAX_MS, max(_POLL_AFTER_MIN_MS, math.ceil(interval_s * 1000)))
+    return [(b"openai-poll-after-ms", b"%d" % after_ms), (b"retry-after", b"%d" % max(1, math.ceil(interval_s)))]
