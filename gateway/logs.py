@@ -25,13 +25,23 @@ def set_up(level: str) -> None:
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger(_OWN).setLevel(level.upper())
+    _access.is_on = logging.getLogger(_OWN).isEnabledFor(logging.INFO)
 
 
 def access(fields: dict[str, Any]) -> None:
     """The one line of a request."""
-    if logging.getLogger(_OWN).isEnabledFor(logging.INFO):
+    if _access.is_on:
         sys.stderr.buffer.write(jsontext.write(fields) + b"\n")
         sys.stderr.buffer.flush()
+
+
+class _Access:
+    """Whether requests are logged, known without asking `logging` for every one of them."""
+
+    is_on = False
+
+
+_access = _Access()
 
 
 class _JsonFormatter(logging.Formatter):

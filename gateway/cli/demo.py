@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from gateway import logs, sandbox, serving
 from gateway.app import gateway
-from gateway.cli.options import FAILED
+from gateway.cli.options import FAILED, fail
 from gateway.config import Config, load
 
 FOLDER = Path("reelgate-demo")
@@ -91,10 +91,12 @@ def demo(
     FOLDER.mkdir(exist_ok=True)
     console = Console()
     try:
-        asyncio.run(_demo(console, once=once, port=port))
+        serving.run(_demo(console, once=once, port=port))
     except DemoFailed as error:
         console.print(f"[red]failed[/]  {error}")
         raise typer.Exit(FAILED) from None
+    except OSError as error:
+        fail(f"cannot listen on port {port}: {error.strerror or error}")
     except KeyboardInterrupt:
         console.print("bye")
 

@@ -1,6 +1,5 @@
 """`reelgate serve`: the gateway itself."""
 
-import asyncio
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -42,7 +41,7 @@ def serve(
     for sentence in warnings(settings):
         print(f"reelgate: {sentence}", file=sys.stderr)
     try:
-        asyncio.run(_serve(settings))
+        serving.run(_serve(settings))
     except (SchemaRefused, StorageDown) as error:
         fail(f"storage: {error}")
     except OSError as error:
@@ -52,8 +51,9 @@ def serve(
 
 
 async def _serve(config: Config) -> None:
-    async with gateway(config) as opened:
-        with serving.bind(config.server.host, config.server.port) as listener:
+    # Bound before storage is opened: a second gateway on the same files must not take them for a dead one's.
+    with serving.bind(config.server.host, config.server.port) as listener:
+        async with gateway(config) as opened:
             print(f"reelgate: listening on {serving.address_of(listener)}", file=sys.stderr, flush=True)
             await serving.serve(
                 opened.app,

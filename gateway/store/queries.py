@@ -31,8 +31,8 @@ def of_caller(connection: Connection, caller: Caller, limit: int, after: int | N
 
 
 def running(connection: Connection, not_looked_since: float, limit: int) -> list[Task]:
-    """Running tasks whose last stored look is older than this, the longest neglected first."""
-    looked_at = func.coalesce(tasks.c.looked_at, 0.0)
+    """Running tasks whose last stored look, or start, is older than this, the longest neglected first."""
+    looked_at = func.coalesce(tasks.c.looked_at, tasks.c.started_at)
     query = (
         select(*COLUMNS)
         .where(tasks.c.state == State.RUNNING, looked_at < not_looked_since)

@@ -234,10 +234,6 @@ def test_a_caller_sees_the_tasks_of_the_team_or_else_of_the_key(world, run):
                 assert await registry.of_caller(caller, 100, after=visible[0].id) == visible[1:]
                 assert await registry.of_caller(caller, 100, oldest_first=True) == visible[::-1]
                 assert await registry.of_caller(caller, 100, after=visible[-1].id, oldest_first=True) == visible[-2::-1]
-                hidden = await registry.hide(visible[0].id)
-                assert not caller.may_see(hidden)
-                assert await registry.get(hidden.id) == hidden
-                assert await registry.of_caller(caller, 100) == visible[1:]
 
     run(story)
 
@@ -299,5 +295,20 @@ def test_doubt_is_as_old_as_its_own_beginning(world, run):
             assert await registry.unconfirmed(world.now + 25) == [old, new]
             await registry.fail(old.id, Failure("submission_unconfirmed", "no evidence"), world.now + 30)
             assert await registry.unconfirmed(world.now + 40) == [new]
+
+    run(story)
+
+
+def test_a_hidden_task_lives_on_unread(world, run):
+    async def story():
+        async with world.registry() as registry:
+            kept, hidden = [await world.opened(registry) for _ in range(2)]
+            hidden = await registry.hide(hidden.id)
+            assert not world.caller.may_see(hidden)
+            assert await registry.get(hidden.id) == hidden
+            assert await registry.of_caller(world.caller, 100) == [kept]
+            started = await registry.start(hidden, Receipt("task-1"), now=world.now + 1)
+            assert started.hidden
+            assert await registry.money(world.caller) == (560_000, 0)
 
     run(story)

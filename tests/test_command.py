@@ -1,0 +1,211 @@
+"""The command: what it prints, and the status it ends with (0 done, 1 failed, 2 usage or configuration error).
+
+Commands that serve run as a person runs them; the others in this process, which saves them a second of imports each.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from gateway import __version__
+from gateway.cli import app
+
+ROOT = Path(__file__).parents[1]
+REELGATE = Path(sys.executable).with_name("reelgate")
+EXAMPLE = ROOT / "config.example.yaml"
+BROKEN = """
+server: {port: eighty, hots: 127.0.0.1}
+upstreams:
+  - {name: a, provider: evolink, base_url: "api.evolink.ai", keys: [{value: "${NOT_SET_ANYWHERE}"}]}
+  - {name: a, provider: betamax, base_url: "https://example.com", keys: []}
+virtual_keys: [{id: alice}]
+"""
+# Of all that is wrong above, the path of each.
+MISTAKES = [
+    "server.port",
+    "server.hots",
+    "upstreams[0].base_url",
+    "upstreams[0].keys[0].value",
+    "upstreams[1].name",
+    "upstreams[1].provider",
+    "upstreams[1].keys",
+    "virtual_keys[0]",
+]
+
+
+def run(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, command: tuple[str, ...] = (str(REELGATE),)
+) -> subprocess.CompletedProcess[str]:
+    """The command, run to its end without anything of this process's environment that concerns it."""
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    clean = {name: value for name, value in clean.items() if not name.startswith("REELGATE_")}
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=cwd,
+        env={**clean, "NO_COLOR": "1", "COLUMNS": "120", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def ask(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Result:
+    """The same for a command that sets nothing up, in this process."""
+    unset = [name for name in os.environ if name.endswith("_API_KEY") or name.startswith("REELGATE_")]
+    before = Path.cwd()
+    os.chdir(cwd)
+    try:
+        return CliRunner().invoke(app, arguments, env={**dict.fromkeys(unset), "COLUMNS": "120", **(env or {})})
+    finally:
+        os.chdir(before)
+
+
+def write_config(folder: Path, port: int) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(
+        f"server: {{port: {port}}}\n"
+        f"storage: {{url: 'sqlite:///{folder}/reelgate.db'}}\n"
+        "upstreams: [{name: s, provider: evolink, base_url: 'http://127.0.0.1:9', keys: [{value: sk-up}]}]\n",
+        "utf-8",
+    )
+    return path
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    """The address of something that answers every GET with a status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_version_is_said_by_the_command_and_by_the_module(tmp_path: Path) -> None:
+    assert run("version", cwd=tmp_path).stdout == f"{__version__}\n"
+    module = run("version", cwd=ROOT, command=(sys.executable, "-m", "gateway"))
+    assert (module.returncode, module.stdout) == (0, f"{__version__}\n")
+
+
+def test_a_command_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    for arguments in (("sreve",), ("serve", "--prot", "1"), ("serve", "--port", "x"), ("demo", "--log-level", "debug")):
+        assert ask(*arguments, cwd=tmp_path).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_finds_the_example_sound(tmp_path: Path) -> None:
+    env = {"EVOLINK_API_KEY": "sk-example-upstream", "ALICE_KEY": "sk-example-alice"}
+    ended = ask("check", "-c", str(EXAMPLE), cwd=tmp_path, env=env)
+    assert ended.exit_code == 0, ended.output
+    assert "MiniMax-Hailuo-2.3" in ended.stdout
+    assert "the configuration is sound" in ended.stdout
+    assert not any(secret in ended.output for secret in env.values())
+    assert list(tmp_path.iterdir()) == []  # it only looks
+
+
+def test_a_broken_file_is_a_line_for_every_mistake(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(BROKEN, "utf-8")
+    checked, served = ask("check", cwd=tmp_path), run("serve", cwd=tmp_path)
+    assert (checked.exit_code, served.returncode) == (2, 2)
+    assert checked.stderr == served.stderr
+    lines = served.stderr.splitlines()
+    assert all(line.startswith("config.yaml") for line in lines)
+    for place in MISTAKES:
+        assert any(place in line for line in lines), place
+    assert len(lines) == len(MISTAKES)
+
+
+def test_without_any_configuration_it_says_what_to_do(tmp_path: Path) -> None:
+    checked, served = ask("check", cwd=tmp_path), run("serve", cwd=tmp_path)
+    assert (checked.exit_code, served.returncode) == (2, 2)
+    assert checked.stderr == served.stderr
+    (line,) = served.stderr.splitlines()
+    for way_out in ("EVOLINK_API_KEY", "config.example.yaml", "config.yaml"):
+        assert way_out in line
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for arguments, env in ((("-c", "nowhere.yaml"), {}), ((), {"REELGATE_CONFIG": "nowhere.yaml"})):
+        ended = ask("check", *arguments, cwd=tmp_path, env=env)
+        assert ended.exit_code == 2
+        (line,) = ended.stderr.splitlines()
+        assert "nowhere.yaml" in line
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with taken_port() as port:
+        ended = run("serve", "-c", str(write_config(tmp_path, port)), cwd=tmp_path)
+        assert ended.returncode == 1
+        (line,) = [line for line in ended.stderr.splitlines() if "virtual_keys" not in line]
+        assert str(port) in line
+
+
+def test_a_port_that_is_taken_is_one_line_for_the_demo_too(tmp_path: Path) -> None:
+    with taken_port() as port:
+        ended = run("demo", "--once", "--port", str(port), cwd=tmp_path)
+        assert ended.returncode == 1
+        (line,) = ended.stderr.splitlines()
+        assert str(port) in line
+
+
+def test_storage_that_is_not_ours_is_one_line_and_left_as_it_is(tmp_path: Path) -> None:
+    stranger = tmp_path / "reelgate.db"
+    stranger.write_bytes(b"this is somebody's diary, and no database at all\n" * 100)
+    before = stranger.read_bytes()
+    ended = run("serve", "-c", str(write_config(tmp_path, 0)), cwd=tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "storage" in line
+    assert stranger.read_bytes() == before
+
+
+def test_healthcheck_ends_by_what_the_gateway_answers(tmp_path: Path) -> None:
+    with answering(200) as well:
+        assert ask("healthcheck", "--url", well, cwd=tmp_path).exit_code == 0
+        assert ask("healthcheck", cwd=tmp_path, env={"REELGATE_BASE_URL": f"{well}/"}).exit_code == 0
+    with answering(503) as ill:
+        ended = ask("healthcheck", "--url", ill, cwd=tmp_path)
+        assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
+    for nobody in (well, "not an address"):
+        ended = ask("healthcheck", "--url", nobody, cwd=tmp_path)
+        assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
+
+
+def test_the_demo_makes_a_film_in_every_dialect(tmp_path: Path) -> None:
+    ended = run("demo", "--once", "--port", "0", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    films = sorted((tmp_path / "reelgate-demo").iterdir())
+    assert [film.name for film in films] == ["evolink.mp4", "newapi.mp4", "toapis.mp4"]
+    for film in films:
+        assert film.read_bytes()[4:8] == b"ftyp"
+    for promised in ("base URL", "virtual key  sk-rg-", "curl http://127.0.0.1:"):
+        assert promised in ended.stdout
+    assert "Traceback" not in ended.stderr
