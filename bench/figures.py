@@ -1,0 +1,143 @@
+"""The figures, in the order in which they are measured. A figure that fails says so; the others go on."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+
+from bench.laboratory import Laboratory
+from bench.load import Order, Round, RoundFailed
+from bench.plan import POLLING_S_MAX, SETTLE_S, Plan
+from bench.processes import Server, ServerFailed
+from bench.rows import Pairs, Row, added_row, processor_row, tail_row, throughput_row
+
+_MIB = 1 << 20
+_MANY = 64
+_CREATE_CONNECTIONS = (16, _MANY)
+_WARM_UP_S = 1
+
+POLL_RATIO_MIN, CREATE_RATIO_MIN = 0.6, 0.5
+POLL_ADDED_MS_MAX, CREATE_ADDED_MS_MAX = 0.2, 1.5
+RSS_MIB_MAX, GROWTH_MIB_MAX, START_S_MAX = 90, 1, 1.0
+
+
+def measure(lab: Laboratory, plan: Plan, *, on_step: Callable[[str], None]) -> list[Row]:
+    """All rows of the table."""
+    rows: list[Row] = []
+    steps = (("start", _starts), ("hot polls", _polls), ("what hot polls touch", _touches), ("creates", _creates))
+    for name, step in steps:
+        on_step(name)
+        try:
+            rows.extend(step(lab, plan))
+        except (RoundFailed, ServerFailed, OSError) as error:
+            rows.append(Row(name, failed=str(error)))
+    return rows
+
+
+def _starts(lab: Laboratory, plan: Plan) -> Iterator[Row]:
+    """From the spawn of the command to its first answer, and the memory it has then."""
+    seconds, sizes = [], []
+    for _ in range(plan.starts):
+        started = time.perf_counter()
+        with lab.gateway() as gateway:
+            seconds.append(time.perf_counter() - started)
+            time.sleep(SETTLE_S)
+            sizes.append(gateway.rss_bytes() / _MIB)
+    start_s, size_mib = median(seconds), median(sizes)
+    spread = f"({min(seconds):.2f}…{max(seconds):.2f})"
+    raw = {"seconds": seconds, "goal": START_S_MAX}
+    yield Row("start to first answer", f"{start_s:.2f} s", "", spread, "< 1 s", start_s < START_S_MAX, raw=raw)
+    raw = {"mib": sizes, "goal": RSS_MIB_MAX}
+    yield Row("memory after start", f"{size_mib:.1f} MiB", "", "", "< 90 MiB", size_mib < RSS_MIB_MAX, raw=raw)
+
+
+def _polls(lab: Laboratory, plan: Plan) -> Iterator[Row]:
+    """Polls of one running task that is in memory, beside a route that answers the same bytes."""
+    with lab.gateway() as gateway:
+        order = lab.poll_order(gateway)
+        yield _growth(lab, plan, gateway, order)
+        body = gateway.request("GET", order.path, headers=order.headers)
+        with lab.route(body) as route:
+            many = _pairs(lab, plan, gateway, route, order, _MANY)
+            yield throughput_row("hot poll, 64 connections", many, ratio_min=POLL_RATIO_MIN)
+            yield processor_row("  processor time each", many)
+            one = _pairs(lab, plan, gateway, route, order, 1)
+            yield added_row("hot poll, 1 connection, p50", one, added_ms_max=POLL_ADDED_MS_MAX)
+            yield tail_row("  p99", one)
+
+
+def _creates(lab: Laboratory, plan: Plan) -> Iterator[Row]:
+    """Creates, beside a forwarder with the gateway's own client for paid submits."""
+    order = lab.create_order()
+    with lab.gateway() as gateway, lab.forwarder() as forwarder:
+        one = _pairs(lab, plan, gateway, forwarder, order, 1)
+        yield added_row("create, 1 connection, p50", one, added_ms_max=CREATE_ADDED_MS_MAX)
+        yield tail_row("  p99", one)
+        for connections in _CREATE_CONNECTIONS:
+            pairs = _pairs(lab, plan, gateway, forwarder, order, connections)
+            yield throughput_row(f"create, {connections} connections", pairs, ratio_min=CREATE_RATIO_MIN)
+            yield processor_row("  processor time each", pairs)
+
+
+def _touches(lab: Laboratory, plan: Plan) -> Iterator[Row]:
+    """The upstream's own count, and the kernel's account of the disk, before and after hot polls.
+
+    The log goes to the null device here, because in a file it would be the only thing that is written.
+    """
+    with lab.gateway(logs=False) as gateway:
+        order = lab.poll_order(gateway)
+        gateway.request("GET", order.path, headers=order.headers)
+        calls, account = lab.upstream_calls(), gateway.io()
+        polls = lab.wrk.fire(gateway, order, connections=_MANY, seconds=plan.round_s).requests
+        more = {name: value - account[name] for name, value in gateway.io().items()}
+        called = sum(lab.upstream_calls().values()) - sum(calls.values())
+    note = f"in {polls:,} polls"
+    yield Row("upstream calls of hot polls", str(called), "", note, "0", called == 0, raw={"polls": polls})
+    disk = more["read_bytes"] + more["write_bytes"]
+    calls_each = f"{note}; {more['syscw'] / polls:.2f} write calls each"
+    yield Row("disk bytes of hot polls", str(disk), "", calls_each, "0", disk == 0, raw={"io": more})
+
+
+def _growth(lab: Laboratory, plan: Plan, gateway: Server, order: Order) -> Row:
+    """Resident memory before and after many polls, once the first ones have filled what is kept.
+
+    All of them on one set of connections: the server keeps some 3 KiB of every connection there ever was, the bare
+    Starlette app no less than the gateway, and rounds would count that in.
+    """
+    warm = lab.wrk.fire(gateway, order, connections=_MANY, seconds=plan.warm_s)
+    seconds = min(POLLING_S_MAX, math.ceil(1.1 * plan.polls / warm.per_s))
+    before = gateway.rss_bytes()
+    polls = lab.wrk.fire(gateway, order, connections=_MANY, seconds=seconds).requests
+    grown_mib = (gateway.rss_bytes() - before) / _MIB
+    return Row(
+        f"memory growth, {polls:,} polls",
+        f"{grown_mib:+.2f} MiB",
+        compared=f"after {warm.requests:,} to warm up",
+        goal="< 1 MiB",
+        met=grown_mib < GROWTH_MIB_MAX,
+        raw={"polls": polls, "before_mib": before / _MIB, "grown_mib": grown_mib, "goal": GROWTH_MIB_MAX},
+    )
+
+
+def _pairs(lab: Laboratory, plan: Plan, gateway: Server, yardstick: Server, order: Order, connections: int) -> Pairs:
+    """Rounds in turn, so that both sides see the same machine; one short round each to warm up."""
+    seconds = plan.latency_round_s if connections == 1 else plan.round_s
+    ours, theirs = [], []
+    for server in (gateway, yardstick):
+        _fire(lab, server, order, connections, _WARM_UP_S)
+    for _ in range(plan.rounds):
+        ours.append(_fire(lab, gateway, order, connections, seconds))
+        theirs.append(_fire(lab, yardstick, order, connections, seconds))
+    return Pairs(ours, theirs)
+
+
+def _fire(lab: Laboratory, server: Server, order: Order, connections: int, seconds: int) -> Round:
+    """A round, after which the upstream must have had one create for every answer, but for those cut off at its end."""
+    before = lab.upstream_calls()["creates"]
+    done = lab.wrk.fire(server, order, connections=connections, seconds=seconds)
+    time.sleep(SETTLE_S)
+    bought = lab.upstream_calls()["creates"] - before
+    answered = done.requests if order.method == "POST" else 0
+    if not answered <= bought <= answered + (connections if answered else 0):
+        raise RoundFailed(f"{server.name}: {answered} creates were answered and {bought} were bought")
+    return done

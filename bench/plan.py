@@ -1,0 +1,24 @@
+"""How much is measured. A full run stays under four minutes, a quick one around one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many rounds of what length, and how many of everything else."""
+
+    rounds: int
+    """Pairs of gateway and yardstick, taken in turn. Odd, so that the median is one of them."""
+    round_s: int
+    latency_round_s: int
+    warm_s: int
+    """Of polls before the memory is looked at first; at any pace worth measuring, 10,000 and more."""
+    polls: int
+    starts: int
+
+
+FULL = Plan(rounds=3, round_s=4, latency_round_s=3, warm_s=4, polls=100_000, starts=5)
+QUICK = Plan(rounds=3, round_s=1, latency_round_s=1, warm_s=2, polls=10_000, starts=3)
+
+POLLING_S_MAX = 40  # for the memory figure: a slow gateway gets one over fewer polls
+SETTLE_S = 0.3  # between rounds: what one server still has to do must not fall into the other's round
