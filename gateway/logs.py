@@ -3,6 +3,7 @@
 Requests write their line directly (`access`); everything else goes through `logging`.
 """
 
+import asyncio
 import logging
 import sys
 import time
@@ -29,16 +30,27 @@ def set_up(level: str) -> None:
 
 
 def access(fields: dict[str, Any]) -> None:
-    """The one line of a request."""
+    """The one line of a request; lines of the same turn of the event loop are written together."""
     if _access.is_on:
-        sys.stderr.buffer.write(jsontext.write(fields) + b"\n")
-        sys.stderr.buffer.flush()
+        _access.add(jsontext.write(fields))
 
 
 class _Access:
-    """Whether requests are logged, known without asking `logging` for every one of them."""
+    """The lines that wait for the end of this turn. `is_on` is known without asking `logging` for every request."""
 
-    is_on = False
+    def __init__(self) -> None:
+        self.is_on = False
+        self._lines: list[bytes] = []
+
+    def add(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        sys.stderr.buffer.write(b"\n".join(lines) + b"\n")
+        sys.stderr.buffer.flush()
 
 
 _access = _Access()

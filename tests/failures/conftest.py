@@ -1,0 +1,32 @@
+"""What every test of a failure needs: nobody asks a name server, and nothing happens behind a test's back."""
+
+import asyncio
+import functools
+import socket
+import ssl
+
+import pytest
+
+from gateway.catalog import Catalog
+from gateway.flows import submit, sweep
+from gateway.parts import Parts
+from gateway.store import sqlite
+from tests.fakes.upstream import invalid_names_fail
+
+_TRUST = functools.cache(ssl.create_default_context)
+_CATALOG = functools.cache(Catalog.shipped)
+
+
+async def _sweep_only_when_told(parts: Parts) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.fixture(autouse=True)
+def quick_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", invalid_names_fail(socket.getaddrinfo))
+    monkeypatch.setattr(sweep, "run", _sweep_only_when_told)
+    monkeypatch.setattr(submit, "ONCE_MORE_AFTER_S", 0.02)  # one test keeps the real second
+    # Some hundred gateways are opened here. None of them meets a power cut, and these are most of what one costs.
+    monkeypatch.setattr(sqlite, "_WRITER", ("PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON"))
+    monkeypatch.setattr(ssl, "create_default_context", _TRUST)
+    monkeypatch.setattr(Catalog, "shipped", lambda prices: _CATALOG())
