@@ -19,6 +19,7 @@ from gateway import logs, sandbox, serving
 from gateway.app import gateway
 from gateway.cli.options import FAILED, fail
 from gateway.config import Config, load
+from gateway.providers import PROVIDERS
 
 FOLDER = Path("reelgate-demo")
 PREFERRED_PORT = 8080
@@ -79,6 +80,22 @@ CLIENTS = (
         progress=lambda answer: float(answer["data"]["progress"].rstrip("%")),
         link=lambda answer: answer["data"].get("result_url") or None,
     ),
+    Client(
+        dialect="openai",
+        create="/v1/videos",
+        read="/v1/videos/{id}",
+        body={"model": "MiniMax-Hailuo-2.3", "prompt": "Rain on a window [Zoom in]", "seconds": "10"},
+        progress=lambda answer: float(answer["progress"]),
+        link=lambda answer: f"/v1/videos/{answer['id']}/content" if answer["status"] == "completed" else None,
+    ),
+    Client(
+        dialect="minimax",
+        create="/v1/video_generation",
+        read="/v1/query/video_generation?task_id={id}",
+        body={"model": "T2V-01", "prompt": "A paper boat on a stream"},
+        progress=lambda answer: 50.0 if answer["status"] == "Processing" else 0.0,
+        link=lambda answer: f"/v1/files/retrieve_content?file_id={answer['file_id']}" if answer["file_id"] else None,
+    ),
 )
 
 
@@ -128,10 +145,14 @@ def _listener(port: int | None) -> socket.socket:
 
 
 def _config(folder: Path, upstream_url: str, key: str) -> Config:
+    upstreams = "\n".join(
+        f'  - {{name: {name}, provider: {name}, base_url: "{upstream_url}/{name}", keys: [{{value: sk-sandbox}}]}}'
+        for name in PROVIDERS
+    )
     text = f"""
 storage: {{url: "sqlite:///{folder / "demo.db"}"}}
 upstreams:
-  - {{name: sandbox, provider: evolink, base_url: "{upstream_url}/evolink", keys: [{{id: main, value: sk-sandbox}}]}}
+{upstreams}
 virtual_keys: [{{id: demo, value: {key}}}]
 polling: {{min_interval_s: 0.2, max_interval_s: 1}}
 """
@@ -141,12 +162,18 @@ polling: {{min_interval_s: 0.2, max_interval_s: 1}}
 
 
 async def _make_films(console: Console, base_url: str, key: str) -> None:
-    columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<8}→ {task.fields[upstream]:<8}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
     headers = {"authorization": f"Bearer {key}"}
     with Progress(*columns, console=console) as bars:
         async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False, timeout=30) as http:
             films = [
-                _make_film(client, http, bars, bars.add_task(client.dialect, total=100, note="")) for client in CLIENTS
+                _make_film(client, http, bars, bars.add_task(client.dialect, total=100, upstream="", note=""))
+                for client in CLIENTS
             ]
             results = await asyncio.gather(*films, return_exceptions=True)
     for result in results:
@@ -159,6 +186,7 @@ async def _make_film(client: Client, http: httpx.AsyncClient, bars: Progress, ba
     if created.status_code != 200:
         raise DemoFailed(f"{client.dialect}: the create was answered {created.status_code}: {created.text}")
     path = f"/{client.dialect}" + client.read.format(id=created.headers["x-reelgate-task-id"])
+    bars.update(bar, upstream=created.headers["x-reelgate-upstream"])
     try:
         async with asyncio.timeout(GIVE_UP_S):
             link = await _wait(client, http, path, bars, bar)
