@@ -25,6 +25,7 @@ from gateway.video import Caller
 from gateway.web.auth import Doorkeeper
 from gateway.web.films import Films
 from gateway.web.operations import Operations
+from gateway.web.passthrough import Passthrough
 from gateway.web.routes import build_routes
 from gateway.web.tasks import Tasks
 from gateway.web.videos import CreateSettings, Videos
@@ -99,6 +100,7 @@ def _router(config: Config, parts: Parts) -> Router:
         Videos(parts, tasks, _create_settings(config)),
         Films(parts, tasks),
         Operations(parts),
+        Passthrough(parts, tasks),
         parts.metrics,
         default_dialect=config.server.default_dialect,
     )
@@ -122,6 +124,7 @@ def _upstream(item: UpstreamConfig) -> Upstream:
 def _settings(config: Config, link_secret: bytes) -> Settings:
     return Settings(
         currency=config.currency,
+        answer_within_s=config.server.answer_within_s,
         min_interval_s=config.polling.min_interval_s,
         max_interval_s=config.polling.max_interval_s,
         give_up_after_s=config.reconcile.give_up_after_s,
@@ -130,6 +133,7 @@ def _settings(config: Config, link_secret: bytes) -> Settings:
         link_ttl_s=config.results.link_ttl_s,
         link_secret=link_secret,
         private_networks=tuple(config.preflight.allow_private_networks),
+        passthrough=config.passthrough.upstream,
     )
 
 
@@ -143,8 +147,16 @@ def _create_settings(config: Config) -> CreateSettings:
 
 
 def _doorkeeper(config: Config) -> Doorkeeper:
+    budgeted = {team.id for team in config.teams if team.budget is not None}
     callers = {
-        key.digest: Caller(key_id=key.id, team=key.team, models=key.models, dialect=key.dialect)
+        key.digest: Caller(
+            key_id=key.id,
+            team=key.team,
+            models=key.models,
+            dialect=key.dialect,
+            has_budget=key.budget is not None or key.team in budgeted,
+            passthrough=key.passthrough,
+        )
         for key in config.virtual_keys
     }
     # The configuration has refused an address other than loopback for a gateway that anyone may use.

@@ -11,7 +11,7 @@ A class answers by its attributes, so no code ever inspects a message:
 
     GatewayError
     ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownTask · UnknownRoute · WrongMethod
-    │                  TooLarge · NotReady · ResultExpired
+    │                  TooLarge · KeyReused · TwinRunning · NotReady · ResultExpired
     ├─ PolicyError     ModelNotAllowed · TooFast
     ├─ UpstreamError
     │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
@@ -140,6 +140,21 @@ class WrongMethod(CallerError):
 class TooLarge(CallerError):
     status = 413
     code = "too_large"
+
+
+class KeyReused(CallerError):
+    """An idempotency key came again with another request."""
+
+    status = 422
+    code = "idempotency_key_reused"
+
+
+class TwinRunning(CallerError):
+    """The first request under an idempotency key is still being checked: the same request can help, later."""
+
+    status = 409
+    code = "twin_running"
+    repeat = True
 
 
 class NotReady(CallerError):

@@ -4,9 +4,11 @@ Every change of a task goes through this process first, so its memory is never b
 then storage answers.
 """
 
+from asyncio import Lock
 from asyncio import Task as Coroutine
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
@@ -36,6 +38,18 @@ class Memory:
     watches: dict[int, Watch] = field(default_factory=dict)
     rendered: LRUCache[tuple[int, str], tuple[Task, Any]] = field(default_factory=lambda: LRUCache(RENDERED_MAX))
     """(task, dialect) → the very task that was rendered, and its answer: good while the task is the same object."""
+
+    outcomes: "dict[int, Coroutine[Task]]" = field(default_factory=dict)
+    """Submits under way by task: a twin of one joins it."""
+    key_locks: "WeakValueDictionary[tuple[str, str], Lock]" = field(default_factory=WeakValueDictionary)
+    """(caller, idempotency key) → held while the first request under that key is in pre-flight."""
+
+    def lock_of(self, caller: str, key: str) -> Lock:
+        """The lock of an idempotency key, alive as long as somebody holds or awaits it."""
+        lock = self.key_locks.get((caller, key))
+        if lock is None:
+            lock = self.key_locks[caller, key] = Lock()
+        return lock
 
     def keep(self, task: Task) -> Task:
         """Remember the newest of a task; a finished one is no longer watched."""

@@ -27,6 +27,8 @@ class Settings:
     link_secret: bytes = b""
     private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks that callbacks may name although they are not public."""
+    passthrough: str | None = None
+    """The upstream that every other /v1 route goes to; None: there are no other routes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,6 +120,14 @@ class Caller:
     models: tuple[str, ...] = ("*",)
     dialect: str | None = None
     """The dialect this key is pinned to on shared paths."""
+    has_budget: bool = False
+    """Its own, or its team's."""
+    passthrough: bool = False
+    """May use the other /v1 routes although it has a budget, which counts nothing of what they spend."""
+
+    @property
+    def may_pass_through(self) -> bool:
+        return self.passthrough or not self.has_budget
 
     def may_see(self, task: "Task") -> bool:
         """A task belongs to the caller's team; without a team, to the very key that made it. A hidden one to nobody."""
@@ -128,6 +136,20 @@ class Caller:
         if self.team is not None or task.team is not None:
             return self.team == task.team
         return self.key_id == task.caller
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That a create may be one that was made before: by the caller's idempotency key, or by an SDK's mark of a repeat.
+
+    Within the caller's own requests, whatever their dialect (CONTRACT section 7).
+    """
+
+    key: str | None = None
+    is_repeat: bool = False
+
+
+NO_CLAIM = Claim()
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,7 @@ def test_the_demo_makes_a_film_in_every_dialect(tmp_path: Path) -> None:
     ended = run("demo", "--once", "--port", "0", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     films = sorted((tmp_path / "reelgate-demo").iterdir())
-    assert [film.name for film in films] == ["evolink.mp4", "newapi.mp4", "toapis.mp4"]
+    assert [film.name for film in films] == ["evolink.mp4", "minimax.mp4", "newapi.mp4", "openai.mp4", "toapis.mp4"]
     for film in films:
         assert film.read_bytes()[4:8] == b"ftyp"
     for promised in ("base URL", "virtual key  sk-rg-", "curl http://127.0.0.1:"):

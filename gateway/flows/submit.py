@@ -7,20 +7,32 @@ storage, where it reads as unconfirmed, and the sweep resolves it. Nothing here 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
-from gateway.errors import Again, Draining, GatewayError, InDoubt, Refused, Spent, StorageDown
+from gateway.errors import Again, Draining, GatewayError, InDoubt, KeyReused, Refused, Spent, StorageDown, TwinRunning
 from gateway.flows.preflight import Checked, preflight
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, Verdict, WrongState
-from gateway.video import Caller, Failure, Receipt, Route, State, Task, VideoRequest
+from gateway.video import NO_CLAIM, Caller, Claim, Failure, Receipt, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.submit")
 
 ONCE_MORE_AFTER_S = 1.0  # T1: a name server's hiccup; anything longer is for the caller's own repeat
 STORAGE_RETRIES_S = (0.05, 0.25, 1.0)  # T16: what a locked file needs; longer is for the journal
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a create asks for beside the video: the most it may cost (millionths), and that it may be a repeat."""
+
+    price_max: int | None = None
+    claim: Claim = NO_CLAIM
+
+
+NO_WISHES = Wishes()
 
 
 @dataclass(slots=True)
@@ -31,6 +43,8 @@ class Submission:
     """Done once the intention is durable."""
     outcome: "asyncio.Task[Task]" = field(init=False)
     warnings: tuple[str, ...] = ()
+    is_replay: bool = False
+    """The request was made before: the task is the one of the first time."""
     upstream_s: float = 0.0
     """Time spent waiting for upstreams, for the calls that have ended."""
     sending_since: float | None = None
@@ -61,36 +75,84 @@ class Submission:
         return self.upstream_s + under_way
 
 
-def submit(request: VideoRequest, caller: Caller, parts: Parts, *, price_max: int | None = None) -> Submission:
-    """Begin the story of one create that may cost at most `price_max` millionths."""
+def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes = NO_WISHES) -> Submission:
+    """Begin the story of one create."""
     submission = Submission(asyncio.get_running_loop().create_future())
-    submission.outcome = parts.stories.start(_tell(submission, request, caller, parts, price_max))
+    submission.outcome = parts.stories.start(_tell(submission, request, caller, parts, wishes))
     return submission
 
 
-async def _tell(
-    submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, price_max: int | None
-) -> Task:
+async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Task:
     if parts.stories.is_draining:
         raise Draining("the gateway is shutting down", retry_after=5)
+    async with _first_under_its_key(caller, parts, wishes):
+        checked = await _check(request, caller, parts, wishes)
+        submission.warnings = checked.warnings
+        task, is_new = await _open(checked, caller, parts, wishes.claim)
+        submission.is_replay = not is_new
+        submission.opened.set_result(parts.memory.keep(task))
+    if not is_new:
+        first = parts.memory.outcomes.get(task.id)
+        return task if first is None else await asyncio.shield(first)
+    parts.memory.outcomes[task.id] = submission.outcome
     try:
-        checked = await preflight(request, caller, parts, price_max=price_max)
+        return await _carry(task, Route(task.upstream, task.key_id), checked, submission, parts)
+    finally:
+        del parts.memory.outcomes[task.id]
+
+
+@asynccontextmanager
+async def _first_under_its_key(caller: Caller, parts: Parts, wishes: Wishes) -> AsyncIterator[None]:
+    """Until the first request under an idempotency key is opened or refused, its twins wait. Raises TwinRunning."""
+    if wishes.claim.key is None:
+        yield
+        return
+    lock = parts.memory.lock_of(caller.key_id, wishes.claim.key)
+    try:
+        async with asyncio.timeout(parts.settings.answer_within_s):
+            await lock.acquire()
+    except TimeoutError:
+        raise TwinRunning(
+            "the first request under this idempotency key is still being checked", retry_after=2
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def _check(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Checked:
+    try:
+        return await preflight(request, caller, parts, price_max=wishes.price_max)
     except GatewayError as error:
         parts.metrics.refusal(error)
         raise
-    submission.warnings = checked.warnings
+
+
+async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) -> tuple[Task, bool]:
+    """The task of this create, durable, and whether it is new. A twin needs no place on a key."""
+    now = parts.clock()
+    if claim != NO_CLAIM:
+        twin = await parts.registry.find_twin(checked.request, caller, claim, now)
+        if twin is not None:
+            return parts.memory.tasks.get(twin.id, twin), False
     route = parts.upstreams.choose(checked.request, checked.model)
     try:
         task, is_new = await parts.registry.open(
-            checked.request, caller, checked.offer, route, currency=parts.settings.currency, now=parts.clock()
+            checked.request,
+            caller,
+            checked.offer,
+            route,
+            currency=parts.settings.currency,
+            now=now,
+            claim=claim,
         )
-    except StorageDown:
+    except (StorageDown, KeyReused):
         parts.upstreams.unused(route)
         raise
-    submission.opened.set_result(parts.memory.keep(task))
     if not is_new:
-        return task
-    return await _carry(task, route, checked, submission, parts)
+        parts.upstreams.unused(route)
+    return task, is_new
 
 
 async def _carry(task: Task, route: Route, checked: Checked, submission: Submission, parts: Parts) -> Task:
@@ -167,6 +229,10 @@ async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:
         parts.metrics.surprise(task.upstream, "known_id")
         log.exception("task %d: the upstream gave out an id that another task holds", task.id)
         return await _doubt(task, InDoubt("the upstream gave out an id twice", row="H5"), parts)
+    except WrongState:
+        # Given up, by the sweep or a person, in a submit that took longer than any should: the film is paid for.
+        log.exception("task %d was accepted as %s after it had been given up", task.id, receipt.upstream_id)
+        return await parts.registry.get(task.id) or task
     except StorageDown:
         log.exception("task %d was accepted while storage is down; its receipt goes to the journal", task.id)
         parts.journal.append(task.id, task.upstream, task.key_id, receipt.upstream_id, at=now)

@@ -10,6 +10,7 @@ stay in here.
     schema.py    the tables, and what they refuse
     rows.py      row ↔ Task
     moves.py     what may follow what in a task's life
+    twins.py     a create that was made before
     queries.py   what can be asked
     registry.py  the face of all this
     journal.py   the way out when the database fails after the upstream said yes

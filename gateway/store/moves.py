@@ -14,7 +14,8 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.store.queries import find
 from gateway.store.rows import changes_of, row_of
 from gateway.store.schema import attempts, tasks
-from gateway.video import Failure, Look, Receipt, Route, State, Status, Task
+from gateway.store.twins import find_twin, free_key, keep_key
+from gateway.video import Claim, Failure, Look, Receipt, Route, State, Status, Task
 
 # Which states a move may leave. `open` leaves none; whatever is not here is refused.
 SOURCES: Mapping[str, frozenset[State]] = {
@@ -88,10 +89,20 @@ def _leaving(sources: frozenset[State]) -> Update:
 _LEAVING = {move: _leaving(sources) for move, sources in SOURCES.items()}
 
 
-def open_task(connection: Connection, task: Task) -> None:
-    """Write the intention down: the task and its first attempt (FAILURES section 1, order of writes, 1)."""
+def open_task(connection: Connection, task: Task, claim: Claim) -> Task:
+    """Write the intention down: the task and its first attempt (FAILURES section 1, order of writes, 1).
+
+    Returns the task itself, or the one it was opened as before, and then changes nothing.
+    """
+    if claim.key is not None or claim.is_repeat:
+        twin = find_twin(connection, task.caller, task.fingerprint, claim, task.created_at)
+        if twin is not None:
+            return twin
     connection.execute(_OPEN_TASK, row_of(task))
     _open_attempt(connection, task, task.created_at)
+    if claim.key is not None:
+        keep_key(connection, task, claim.key, task.created_at)
+    return task
 
 
 def turn(connection: Connection, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
@@ -127,6 +138,7 @@ def abandon(connection: Connection, task: Task, failure: Failure, verdict: Verdi
     """Opened or unconfirmed → refused: surely nothing was bought."""
     abandoned = _move(connection, "abandon", task, state=State.REFUSED, failure=failure, finished_at=now)
     _end_attempt(connection, task, "refused", now, verdict)
+    free_key(connection, task.id)
     return abandoned
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway import ids
-from gateway.store import moves, queries
+from gateway.store import moves, queries, twins
 from gateway.store.database import Database
 from gateway.store.moves import ReceiptTaken, Verdict
 from gateway.store.schema import meta
-from gateway.video import Caller, Failure, Look, Offer, Receipt, Route, State, Task, VideoRequest
+from gateway.video import NO_CLAIM, Caller, Claim, Failure, Look, Offer, Receipt, Route, State, Task, VideoRequest
 
 _SECRET_BYTES = 32
 _ID_TRIES = 5  # two creates of one millisecond collide once in four million
@@ -37,9 +37,20 @@ class Registry:
     # --- a task's life -------------------------------------------------------------------------------------------
 
     async def open(
-        self, request: VideoRequest, caller: Caller, offer: Offer, route: Route, *, currency: str, now: float
+        self,
+        request: VideoRequest,
+        caller: Caller,
+        offer: Offer,
+        route: Route,
+        *,
+        currency: str,
+        now: float,
+        claim: Claim = NO_CLAIM,
     ) -> tuple[Task, bool]:
-        """Make the intention durable: the task, opened, and its first attempt. The bool says that the task is new."""
+        """Make the intention durable: the task, opened, and its first attempt. The bool says that the task is new.
+
+        When the claim finds that it was opened before, that task comes back and nothing is changed. Raises KeyReused.
+        """
         task = Task(
             id=0,
             state=State.OPENED,
@@ -58,13 +69,18 @@ class Registry:
         for tries_left in reversed(range(_ID_TRIES)):
             task = replace(task, id=ids.new_number(now))
             try:
-                await self._db.run(partial(moves.open_task, task=task))
+                opened = await self._db.run(partial(moves.open_task, task=task, claim=claim))
             except IntegrityError:
                 if tries_left == 0 or await self.get(task.id) is None:
                     raise  # no collision: the row itself breaks a rule
             else:
                 break
-        return task, True
+        return opened, opened.id == task.id
+
+    async def find_twin(self, request: VideoRequest, caller: Caller, claim: Claim, now: float) -> Task | None:
+        """The task this create was opened as before, if any. Raises KeyReused. `open` has the last word."""
+        step = partial(twins.find_twin, caller=caller.key_id, fingerprint=request.fingerprint(), claim=claim, now=now)
+        return await self._db.read(step)
 
     async def turn(self, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
         """After a sure refusal: end this attempt and intend the next, with another route. Only from opened."""

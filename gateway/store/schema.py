@@ -116,6 +116,9 @@ _of_key = tasks.c.team.is_(None)
 Index("tasks_team", tasks.c.team, tasks.c.id, sqlite_where=_of_team, postgresql_where=_of_team)
 Index("tasks_caller", tasks.c.caller, tasks.c.id, sqlite_where=_of_key, postgresql_where=_of_key)
 
+# A repeat that an SDK marks is found by what it asks for (CONTRACT section 7).
+Index("tasks_fingerprint", tasks.c.caller, tasks.c.fingerprint, tasks.c.created_at)
+
 attempts = Table(
     "attempts",
     metadata,
@@ -136,6 +139,18 @@ attempts = Table(
     CheckConstraint("(outcome = 'intent') = (ended_at IS NULL)", name="ended_has_outcome"),
     sqlite_with_rowid=False,
 )
+
+# What an idempotency key stands for. A task that surely was not bought frees its key.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("caller", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("task_id", _TaskId, ForeignKey("tasks.id"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("idempotency_task", idempotency.c.task_id)
 
 meta = Table(
     "meta",

@@ -1,7 +1,7 @@
 """The client routes of videos: create, read, list, delete, credits, and the models there are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway import ids, jsontext
@@ -17,7 +17,7 @@ from gateway.web.body import read_body
 from gateway.web.choice import choose_dialect
 from gateway.web.exchange import Answer, Exchange, Handler
 from gateway.web.tasks import Tasks
-from gateway.web.wishes import read_wishes
+from gateway.web.wishes import read_wishes, wants_dry_run
 
 LIST_LIMIT, LIST_LIMIT_MAX = 20, 100
 
@@ -50,16 +50,16 @@ class Videos:
                 choose_dialect, exchange, speakers, pinned=caller.dialect, default=settings.default_dialect
             )
             exchange.dialect = choose(body={})  # what is wrong with the body itself is said in this one
-            wishes = read_wishes(exchange)
+            wishes, is_dry_run = read_wishes(exchange), wants_dry_run(exchange)
             body = await read_body(
                 exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s, takes_forms=takes_forms
             )
             exchange.dialect = choose(body=body)
             dialect = DIALECTS[exchange.dialect]
             request = dialect.parse(body)
-            if wishes.is_dry_run:
+            if is_dry_run:
                 return Answer(200, jsontext.write(await quote(request, caller, self._parts, wishes.price_max)))
-            submission = submit(request, caller, self._parts, price_max=wishes.price_max)
+            submission = submit(request, caller, self._parts, wishes)
             try:
                 task = await submission.answer(settings.answer_within_s)
             finally:
@@ -70,6 +70,9 @@ class Videos:
                 headers.append((b"x-reelgate-warnings", jsontext.write_ascii(submission.warnings)))
             if task.state in (State.UNCONFIRMED, State.OPENED):
                 headers.append((b"x-should-retry", b"false"))
+            if submission.is_replay:
+                headers.append((b"idempotent-replayed", b"true"))
+                task = as_first_told(task)
             return Answer(200, jsontext.write(dialect.render_created(task)), headers)
 
         return handle
@@ -162,6 +165,13 @@ class Videos:
     def _render(self, task: Task, speaker: str, exchange: Exchange) -> Answer:
         body = DIALECTS[speaker].render_task(task, self._tasks.view(task, exchange))
         return Answer(200, jsontext.write(body), self._tasks.headers(task))
+
+
+def as_first_told(task: Task) -> Task:
+    """The task as its create was answered: a repeat gets the first answer, whatever has become of it since."""
+    if task.state in (State.OPENED, State.UNCONFIRMED):
+        return task
+    return replace(task, state=State.RUNNING, generating=False, progress=0, failure=None, link=None, finished_at=None)
 
 
 def _lister(speaker: str) -> Lister:

@@ -1,38 +1,39 @@
 """What a create may ask for beside the video, in headers (CONTRACT section 4)."""
 
-from dataclasses import dataclass
-
 from gateway.errors import InvalidRequest
 from gateway.flows.preflight import MAX_PRICE
+from gateway.flows.submit import Wishes
 from gateway.money import parse_micros
+from gateway.video import Claim
 from gateway.web.exchange import Exchange
 
 DRY_RUN = "x-reelgate-dry-run"
 IDEMPOTENCY_KEY = "idempotency-key"
+KEY_CHARACTERS_MAX = 255
+# openai's SDKs count their tries and send no idempotency key (FACTS 5.3).
+RETRY_COUNT = b"x-stainless-retry-count"
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """`is_dry_run`: check everything, send nothing. `price_max`: refuse what is dearer, in millionths."""
-
-    is_dry_run: bool = False
-    price_max: int | None = None
+def wants_dry_run(exchange: Exchange) -> bool:
+    """Check everything, send nothing. Raises InvalidRequest for a word that could mean either."""
+    text = (exchange.header(DRY_RUN.encode()) or "false").strip().lower()
+    if text not in ("true", "false"):
+        raise InvalidRequest.at(DRY_RUN, "must be true or false", "true", "false")
+    return text == "true"
 
 
 def read_wishes(exchange: Exchange) -> Wishes:
-    """The wishes of a create. One that cannot be read, or not be kept, is refused: ignoring it would cost money."""
-    if exchange.header(IDEMPOTENCY_KEY.encode()) is not None:
-        message = "this version cannot keep the promise of an idempotency key; leave it out"
-        raise InvalidRequest.at(IDEMPOTENCY_KEY, message)
-    return Wishes(_dry_run(exchange.header(DRY_RUN.encode())), _price_max(exchange.header(MAX_PRICE.encode())))
+    """The wishes of a create. One that cannot be read is refused: ignoring it would cost money."""
+    key = exchange.header(IDEMPOTENCY_KEY.encode())
+    if key is not None and not (0 < len(key) <= KEY_CHARACTERS_MAX and key.isascii() and key.isprintable()):
+        raise InvalidRequest.at(IDEMPOTENCY_KEY, f"must be 1 to {KEY_CHARACTERS_MAX} printable ASCII characters")
+    return Wishes(_price_max(exchange.header(MAX_PRICE.encode())), Claim(key, _is_repeat(exchange)))
 
 
-def _dry_run(text: str | None) -> bool:
-    if text is None or text.strip().lower() == "false":
-        return False
-    if text.strip().lower() == "true":
-        return True
-    raise InvalidRequest.at(DRY_RUN, "must be true or false", "true", "false")
+def _is_repeat(exchange: Exchange) -> bool:
+    """Whether an SDK marks this as a try after the first; junk and first tries are ordinary creates."""
+    text = exchange.headers.get(RETRY_COUNT, b"")
+    return text.isdigit() and len(text) <= 9 and int(text) >= 1
 
 
 def _price_max(text: str | None) -> int | None:

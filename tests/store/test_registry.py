@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from gateway import ids
-from gateway.errors import StorageDown
+from gateway.errors import KeyReused, StorageDown
 from gateway.store import Database, ReceiptTaken, Registry, Verdict, prepare
-from gateway.video import Caller, Failure, Look, Mode, Offer, Receipt, Route, State, Status, VideoRequest
+from gateway.video import Caller, Claim, Failure, Look, Mode, Offer, Receipt, Route, State, Status, VideoRequest
 
 FULL = VideoRequest(
     model="MiniMax-Hailuo-02",
@@ -310,5 +310,41 @@ def test_a_hidden_task_lives_on_unread(world, run):
             started = await registry.start(hidden, Receipt("task-1"), now=world.now + 1)
             assert started.hidden
             assert await registry.money(world.caller) == (560_000, 0)
+
+    run(story)
+
+
+def test_a_twin_is_found_by_its_key_for_a_day_and_by_an_sdks_mark_for_ten_minutes(world, run):
+    async def story():
+        async with world.registry() as registry:
+            first = await world.opened(registry, claim=Claim("k-1"))
+            for claim, kept_s in ((Claim("k-1"), 86_400), (Claim(is_repeat=True), 600)):
+                before, after = world.now + kept_s - 1, world.now + kept_s + 1
+                assert await registry.find_twin(world.request, world.caller, claim, before) == first
+                assert await registry.find_twin(world.request, world.caller, claim, after) is None
+            other = replace(world.request, prompt="another")
+            assert await registry.find_twin(other, world.caller, Claim(is_repeat=True), world.now) is None
+            with pytest.raises(KeyReused):
+                await registry.find_twin(other, world.caller, Claim("k-1"), world.now)
+            with pytest.raises(KeyReused):
+                await world.opened(registry, request=other, claim=Claim("k-1"))
+
+    run(story)
+
+
+def test_the_transaction_that_opens_has_the_last_word_on_twins(world, run):
+    async def story():
+        async with world.registry() as registry:
+            opened = await asyncio.gather(
+                *(
+                    registry.open(
+                        world.request, world.caller, world.offer, world.route,
+                        currency="USD", now=world.now, claim=Claim("k-1"),
+                    )
+                    for _ in range(20)
+                )
+            )  # fmt: skip
+            assert sum(is_new for _, is_new in opened) == 1
+            assert len({task.id for task, _ in opened}) == 1
 
     run(story)

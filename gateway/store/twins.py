@@ -1,0 +1,71 @@
+"""Twins: a create that was made before is found in the transaction that would open it again (CONTRACT section 7).
+
+An idempotency key is kept for a day and belongs to the caller, whatever the route or dialect. A repeat that an SDK
+marks needs no key: the same caller asking for the same thing within ten minutes means the first one. A task that
+surely was not bought is nobody's twin.
+"""
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from gateway.errors import KeyReused
+from gateway.store.rows import COLUMNS, task_of
+from gateway.store.schema import idempotency, tasks
+from gateway.video import Claim, State, Task
+
+KEY_KEPT_S = 86_400.0
+REPEAT_WITHIN_S = 600.0
+
+_OF_KEY = (
+    select(*COLUMNS)
+    .join(idempotency, idempotency.c.task_id == tasks.c.id)
+    .where(
+        idempotency.c.caller == bindparam("caller"),
+        idempotency.c.key == bindparam("key"),
+        idempotency.c.created_at > bindparam("since"),
+    )
+)
+_OF_FINGERPRINT = (
+    select(*COLUMNS)
+    .where(
+        tasks.c.caller == bindparam("caller"),
+        tasks.c.fingerprint == bindparam("fingerprint"),
+        tasks.c.created_at > bindparam("since"),
+        tasks.c.state != State.REFUSED,
+    )
+    .order_by(tasks.c.created_at.desc())
+    .limit(1)
+)
+_FORGET_KEY = delete(idempotency).where(
+    idempotency.c.caller == bindparam("of_caller"), idempotency.c.key == bindparam("of_key")
+)
+_FREE = delete(idempotency).where(idempotency.c.task_id == bindparam("of_task"))
+
+
+def find_twin(connection: Connection, caller: str, fingerprint: str, claim: Claim, now: float) -> Task | None:
+    """The task this create was opened as before. Raises KeyReused when its key stands for another request."""
+    if claim.key is not None:
+        values = {"caller": caller, "key": claim.key, "since": now - KEY_KEPT_S}
+        row = connection.execute(_OF_KEY, values).one_or_none()
+        if row is not None:
+            task = task_of(row)
+            if task.fingerprint != fingerprint:
+                raise KeyReused("this idempotency key stands for another request; use a new key for a new one")
+            return task
+    if claim.is_repeat:
+        values = {"caller": caller, "fingerprint": fingerprint, "since": now - REPEAT_WITHIN_S}
+        row = connection.execute(_OF_FINGERPRINT, values).one_or_none()
+        if row is not None:
+            return task_of(row)
+    return None
+
+
+def keep_key(connection: Connection, task: Task, key: str, now: float) -> None:
+    """From now on the key stands for this task; an older, expired meaning is forgotten."""
+    connection.execute(_FORGET_KEY, {"of_caller": task.caller, "of_key": key})
+    values = {"caller": task.caller, "key": key, "task_id": task.id, "created_at": now}
+    connection.execute(insert(idempotency), values)
+
+
+def free_key(connection: Connection, task_id: int) -> None:
+    """The task surely was not bought: its key may stand for another try."""
+    connection.execute(_FREE, {"of_task": task_id})

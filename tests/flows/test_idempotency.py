@@ -1,0 +1,183 @@
+"""A repeat is the same request: by idempotency key, or by an SDK's own mark (CONTRACT sections 4 and 7)."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.world import ALICE, BOB, SLOW, SPEECHES, World, bearer, id_of, world
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(story)
+
+
+async def order(
+    it: World, key: str | bytes | None = None, *, dialect: str = "evolink", by: str = ALICE, **more: Any
+) -> httpx.Response:
+    """A create with an idempotency key, or with other headers (`retry`)."""
+    speech = SPEECHES[dialect]
+    retry = more.pop("retry", None)
+    headers: dict[str, Any] = {**bearer(by)}
+    if key is not None:
+        headers["idempotency-key"] = key
+    if retry is not None:
+        headers["x-stainless-retry-count"] = retry
+    return await it.http.post(f"/{dialect}{speech.create}", json={**speech.body, **more}, headers=headers)
+
+
+def test_the_same_request_under_the_same_key_gets_the_first_answer(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await order(it, "k-1")
+            await it.finish(id_of(first))
+            again = await order(it, "k-1")
+            assert again.json() == first.json()
+            assert "idempotent-replayed" not in first.headers
+            assert again.headers["idempotent-replayed"] == "true"
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_defaults_said_or_unsaid_and_other_dialects_are_the_same_request(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await order(it, "k-1")
+            for dialect, fields in (
+                ("evolink", {"duration": 6, "model_params": {"prompt_optimizer": True}}),
+                ("toapis", {}),
+                ("newapi", {"duration": "6"}),
+            ):
+                again = await order(it, "k-1", dialect=dialect, **fields)
+                assert again.status_code == 200, again.text
+                assert again.headers["x-reelgate-task-id"] == first.headers["x-reelgate-task-id"]
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_another_request_under_the_same_key_is_422_and_costs_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await order(it, "k-1")
+            for dialect in SPEECHES:
+                refused = await order(it, "k-1", dialect=dialect, prompt="something else")
+                assert refused.status_code == 422
+                assert "idempotency_key_reused" in refused.text
+                assert refused.headers["x-should-retry"] == "false"
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_a_key_belongs_to_its_caller(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            mine, theirs = await order(it, "k-1"), await order(it, "k-1", by=BOB)
+            assert id_of(mine) != id_of(theirs)
+            assert len(it.videos()) == 2
+
+    run(story())
+
+
+def test_a_refusal_frees_the_key(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            prompt = "a ship #sandbox:400=1"
+            assert (await order(it, "k-1", prompt=prompt)).status_code == 400
+            assert (await order(it, "k-1", quality="999p")).status_code == 400
+            accepted = await order(it, "k-1", prompt=prompt)
+            assert accepted.status_code == 200
+            assert "idempotent-replayed" not in accepted.headers
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_doubt_keeps_the_key(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await order(it, "k-1", prompt="a ship #sandbox:drop-after-accept")
+            again = await order(it, "k-1", prompt="a ship #sandbox:drop-after-accept")
+            assert first.json()["submission"] == again.json()["submission"] == "unconfirmed"
+            assert id_of(first) == id_of(again)
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_a_thousand_twins_at_once_are_one_video_and_a_thousand_equal_answers(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, speed=SLOW) as it:
+            answers = await asyncio.gather(*(order(it, "k-1") for _ in range(1_000)))
+            assert {answer.status_code for answer in answers} == {200}
+            assert len({answer.text for answer in answers}) == 1
+            assert sum("idempotent-replayed" in answer.headers for answer in answers) == 999
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_twins_of_a_slow_submit_wait_for_its_outcome(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, speed=SLOW) as it:
+            prompt = "a ship #sandbox:slow=0.4"
+            first, second = await asyncio.gather(order(it, "k-1", prompt=prompt), order(it, "k-1", prompt=prompt))
+            assert first.json() == second.json()
+            assert "submission" not in first.json()
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, b"caf\xe9", "a\tb"])
+def test_a_key_that_is_none_is_refused(key: str | bytes, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            refused = await order(it, key)
+            assert refused.status_code == 400
+            assert refused.json()["error"]["param"] == "idempotency-key"
+            assert it.requests() == []
+
+    run(story())
+
+
+@pytest.mark.parametrize("count", [None, "0", "-1", "one", "", "1.5", "9" * 20])
+def test_what_no_sdk_marks_as_a_repeat_is_an_ordinary_create(count: str | None, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first, second = await order(it), await order(it, retry=count)
+            assert id_of(first) != id_of(second)
+
+    run(story())
+
+
+def test_a_repeat_that_an_sdk_marks_is_the_first_request_for_ten_minutes(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await order(it)
+            again = await order(it, retry="1")
+            assert again.json() == first.json()
+            assert again.headers["idempotent-replayed"] == "true"
+            other = await order(it, retry="2", prompt="something else")
+            assert id_of(other) != id_of(first)
+            assert id_of(await order(it, retry="1", by=BOB)) != id_of(first)
+            assert len(it.videos()) == 3
+
+    run(story())
+
+
+def test_a_key_outlives_a_restart(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            first = await order(it, "k-1")
+        async with world(tmp_path) as it:
+            again = await order(it, "k-1")
+            assert again.json() == first.json()
+            assert it.requests("POST") == []
+
+    run(story())
