@@ -95,7 +95,7 @@ async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> 
 
 
 def _router(config: Config, parts: Parts) -> Router:
-    tasks = Tasks(parts, _doorkeeper(config), public_url=config.server.public_url)
+    tasks = Tasks(parts, _doorkeeper(config, parts.clock), public_url=config.server.public_url)
     routes = build_routes(
         Videos(parts, tasks, _create_settings(config)),
         Films(parts, tasks),
@@ -146,7 +146,7 @@ def _create_settings(config: Config) -> CreateSettings:
     )
 
 
-def _doorkeeper(config: Config) -> Doorkeeper:
+def _doorkeeper(config: Config, clock: Callable[[], float]) -> Doorkeeper:
     budgeted = {team.id for team in config.teams if team.budget is not None}
     callers = {
         key.digest: Caller(
@@ -154,10 +154,13 @@ def _doorkeeper(config: Config) -> Doorkeeper:
             team=key.team,
             models=key.models,
             dialect=key.dialect,
+            rpm=key.rpm,
+            max_tasks=key.max_tasks,
+            expires_at=None if key.expires is None else key.expires.timestamp(),
             has_budget=key.budget is not None or key.team in budgeted,
             passthrough=key.passthrough,
         )
         for key in config.virtual_keys
     }
     # The configuration has refused an address other than loopback for a gateway that anyone may use.
-    return Doorkeeper(callers, anyone=None if callers else Caller(key_id="local"))
+    return Doorkeeper(callers, anyone=None if callers else Caller(key_id="local"), clock=clock)

@@ -12,7 +12,7 @@ A class answers by its attributes, so no code ever inspects a message:
     GatewayError
     ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownTask · UnknownRoute · WrongMethod
     │                  TooLarge · KeyReused · TwinRunning · NotReady · ResultExpired
-    ├─ PolicyError     ModelNotAllowed · TooFast
+    ├─ PolicyError     ModelNotAllowed · TooFast · TooManyTasks
     ├─ UpstreamError
     │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
     │  │               KeyBarred · BadCall · CallTooLarge · ContentRejected · Misconfigured · Walled
@@ -179,10 +179,18 @@ class ModelNotAllowed(PolicyError):
 
 
 class TooFast(PolicyError):
-    """Every usable key rests for rate or is full: the same request can help, later."""
+    """Every usable key rests for rate or is full, or the caller is too fast: the same request can help, later."""
 
     status = 429
     code = "rate_limited"
+    repeat = True
+
+
+class TooManyTasks(PolicyError):
+    """As many tasks of this caller are in flight as may be: the same request can help, later."""
+
+    status = 429
+    code = "too_many_tasks"
     repeat = True
 
 

@@ -120,6 +120,12 @@ class Caller:
     models: tuple[str, ...] = ("*",)
     dialect: str | None = None
     """The dialect this key is pinned to on shared paths."""
+    rpm: int | None = None
+    """Creates that may be opened in any minute."""
+    max_tasks: int | None = None
+    """Tasks that may be in flight at once."""
+    expires_at: float | None = None
+    """From then on the key opens nothing."""
     has_budget: bool = False
     """Its own, or its team's."""
     passthrough: bool = False

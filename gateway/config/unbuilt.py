@@ -37,16 +37,12 @@ class _Row:
 
 UNBUILT = (
     _Row("virtual_keys[].budget", _is_set, _NOT_ENFORCED),
-    _Row("virtual_keys[].rpm", _is_set, _NOT_ENFORCED),
-    _Row("virtual_keys[].max_tasks", _is_set, _NOT_ENFORCED),
-    _Row("virtual_keys[].expires", _is_set, _NOT_ENFORCED),
     _Row("teams[].budget", _is_set, _NOT_ENFORCED),
     _Row("preflight.camera_commands", _is_reject, "this version warns of unknown camera commands instead of refusing"),
     _Row("results.archive", _is_set, "kept, but this version does not keep videos"),
     _Row("callbacks.signing_secret", _is_set, "kept, but this version does not sign callbacks"),
     _Row("storage.url", _is_postgresql, "this version stores in SQLite only"),
     _Row("admin_key", _is_set, "kept, but this version has no admin API or dashboard"),
-    _Row("passthrough.upstream", _is_set, "kept, but this version answers 404 on every other /v1 route"),
 )
 
 

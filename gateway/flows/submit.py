@@ -12,7 +12,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
-from gateway.errors import Again, Draining, GatewayError, InDoubt, KeyReused, Refused, Spent, StorageDown, TwinRunning
+from gateway.errors import (
+    Again,
+    Draining,
+    GatewayError,
+    InDoubt,
+    KeyReused,
+    PolicyError,
+    Refused,
+    Spent,
+    StorageDown,
+    TwinRunning,
+)
 from gateway.flows.preflight import Checked, preflight
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, Verdict, WrongState
@@ -147,7 +158,7 @@ async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) ->
             now=now,
             claim=claim,
         )
-    except (StorageDown, KeyReused):
+    except (StorageDown, KeyReused, PolicyError):
         parts.upstreams.unused(route)
         raise
     if not is_new:

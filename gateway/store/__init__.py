@@ -11,6 +11,7 @@ stay in here.
     rows.py      row ↔ Task
     moves.py     what may follow what in a task's life
     twins.py     a create that was made before
+    limits.py    what a caller may have at once
     queries.py   what can be asked
     registry.py  the face of all this
     journal.py   the way out when the database fails after the upstream said yes

@@ -11,11 +11,12 @@ from typing import Any, Self
 from sqlalchemy import Connection, Update, bindparam, insert, or_, select, update
 
 from gateway.errors import GatewayError, UpstreamError
+from gateway.store.limits import judge_limits
 from gateway.store.queries import find
 from gateway.store.rows import changes_of, row_of
 from gateway.store.schema import attempts, tasks
 from gateway.store.twins import find_twin, free_key, keep_key
-from gateway.video import Claim, Failure, Look, Receipt, Route, State, Status, Task
+from gateway.video import Caller, Claim, Failure, Look, Receipt, Route, State, Status, Task
 
 # Which states a move may leave. `open` leaves none; whatever is not here is refused.
 SOURCES: Mapping[str, frozenset[State]] = {
@@ -89,15 +90,17 @@ def _leaving(sources: frozenset[State]) -> Update:
 _LEAVING = {move: _leaving(sources) for move, sources in SOURCES.items()}
 
 
-def open_task(connection: Connection, task: Task, claim: Claim) -> Task:
+def open_task(connection: Connection, task: Task, caller: Caller, claim: Claim) -> Task:
     """Write the intention down: the task and its first attempt (FAILURES section 1, order of writes, 1).
 
-    Returns the task itself, or the one it was opened as before, and then changes nothing.
+    Returns the task itself, or the one it was opened as before, and then changes nothing. Raises KeyReused, TooFast
+    or TooManyTasks.
     """
     if claim.key is not None or claim.is_repeat:
         twin = find_twin(connection, task.caller, task.fingerprint, claim, task.created_at)
         if twin is not None:
             return twin
+    judge_limits(connection, caller, task.created_at)
     connection.execute(_OPEN_TASK, row_of(task))
     _open_attempt(connection, task, task.created_at)
     if claim.key is not None:

@@ -49,7 +49,8 @@ class Registry:
     ) -> tuple[Task, bool]:
         """Make the intention durable: the task, opened, and its first attempt. The bool says that the task is new.
 
-        When the claim finds that it was opened before, that task comes back and nothing is changed. Raises KeyReused.
+        When the claim finds that it was opened before, that task comes back and nothing is changed. Raises KeyReused,
+        and TooFast or TooManyTasks where the caller's own limits forbid one more.
         """
         task = Task(
             id=0,
@@ -69,7 +70,7 @@ class Registry:
         for tries_left in reversed(range(_ID_TRIES)):
             task = replace(task, id=ids.new_number(now))
             try:
-                opened = await self._db.run(partial(moves.open_task, task=task, claim=claim))
+                opened = await self._db.run(partial(moves.open_task, task=task, caller=caller, claim=claim))
             except IntegrityError:
                 if tries_left == 0 or await self.get(task.id) is None:
                     raise  # no collision: the row itself breaks a rule

@@ -116,6 +116,9 @@ _of_key = tasks.c.team.is_(None)
 Index("tasks_team", tasks.c.team, tasks.c.id, sqlite_where=_of_team, postgresql_where=_of_team)
 Index("tasks_caller", tasks.c.caller, tasks.c.id, sqlite_where=_of_key, postgresql_where=_of_key)
 
+# What a caller has in flight, and has opened lately, is counted at every create that is limited (`limits.py`).
+Index("tasks_in_flight", tasks.c.caller, tasks.c.state)
+Index("tasks_lately", tasks.c.caller, tasks.c.created_at)
 # A repeat that an SDK marks is found by what it asks for (CONTRACT section 7).
 Index("tasks_fingerprint", tasks.c.caller, tasks.c.fingerprint, tasks.c.created_at)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.errors import InvalidRequest, Unauthenticated
 from gateway.video import Caller
@@ -12,10 +12,11 @@ from gateway.web.exchange import Exchange
 class Doorkeeper:
     """Knows virtual keys by the SHA-256 of their text, so that no key is kept."""
 
-    def __init__(self, callers: Mapping[str, Caller], *, anyone: Caller | None) -> None:
+    def __init__(self, callers: Mapping[str, Caller], *, anyone: Caller | None, clock: Callable[[], float]) -> None:
         """`anyone` is whom every bearer token stands for on a gateway without virtual keys (CONTRACT section 3)."""
         self._callers = {digest: (digest, caller) for digest, caller in callers.items()}
         self._anyone = anyone
+        self._clock = clock
 
     def admit(self, exchange: Exchange) -> Caller:
         """The caller of a request, also noted in the exchange. Raises Unauthenticated."""
@@ -23,6 +24,8 @@ class Doorkeeper:
         caller = self._anyone or self._find(token)
         if caller is None:
             raise Unauthenticated("this key is not known; ask whoever runs the gateway for one")
+        if caller.expires_at is not None and self._clock() >= caller.expires_at:
+            raise Unauthenticated("this key has expired; ask whoever runs the gateway for another")
         exchange.caller = caller
         return caller
 
