@@ -27,6 +27,7 @@ FLOWS = {
     "preflight": set(),
     "poll": set(),
     "content": set(),
+    "passthrough": set(),
 }
 
 # Siblings of one kind never know each other; what they share has a name of its own.

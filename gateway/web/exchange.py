@@ -34,6 +34,8 @@ class Stream:
     headers: HeaderList
     chunks: AsyncIterator[bytes]
     close: Callable[[], Awaitable[None]]
+    stall_s: float | None = None
+    """How long a client may take nothing of it before it counts as gone; None: as long as it likes."""
 
 
 class Exchange:

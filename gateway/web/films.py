@@ -7,7 +7,7 @@ from time import perf_counter
 from gateway import ids, jsontext, links
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import FileDialect
-from gateway.errors import NotReady, ResultExpired, Unauthenticated
+from gateway.errors import InvalidRequest, NotReady, ResultExpired, Unauthenticated
 from gateway.flows import content, poll
 from gateway.parts import Parts
 from gateway.video import Status, Task
@@ -16,6 +16,7 @@ from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream
 from gateway.web.tasks import Tasks
 
 _PASSED_ON = ("content-length", "content-range", "content-type", "etag", "last-modified")
+_VIDEO = "video"  # of OpenAI's three variants (FACTS 5.2)
 
 
 class Films:
@@ -32,6 +33,8 @@ class Films:
             exchange.dialect = told_dialect(exchange, speakers)
             task = await self._find(exchange, query_id)
             exchange.dialect = exchange.dialect or task.dialect
+            if exchange.query().get("variant", _VIDEO) != _VIDEO:
+                raise InvalidRequest.at("variant", "not offered: there is nothing of a film but the video", _VIDEO)
             stack = AsyncExitStack()
             started = perf_counter()
             found = await stack.enter_async_context(content.film(task, exchange.header(b"range"), self._parts))

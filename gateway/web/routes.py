@@ -1,17 +1,18 @@
 """All routes in one place, made from the dialects' own lists."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from starlette.routing import BaseRoute, Route
 
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action, Endpoint
-from gateway.errors import UnknownRoute
+from gateway.errors import InvalidRequest, UnknownRoute
 from gateway.metrics import METHODS, Metrics
 from gateway.web.exchange import Answer, Exchange, Handler
 from gateway.web.films import Films
 from gateway.web.operations import Operations
+from gateway.web.passthrough import PASSTHROUGH_DIALECT, Passthrough
 from gateway.web.surface import Surface, Way
 from gateway.web.videos import Videos
 
@@ -19,13 +20,32 @@ CONTENT_PATH = "/v1/videos/{id}/content"
 MODELS_PATH = "/v1/models"
 _HEALTH = ("/healthz", "/health", "/health/liveliness")
 _READINESS = ("/readyz", "/health/readiness")
+# Below these, what is not offered is said to be so, in the words of whose path it is (CONTRACT section 4).
+_ROOTS: Mapping[str, str] = {
+    "/v1/videos": "openai",
+    "/v1/video": "newapi",
+    "/v1/tasks": "evolink",
+    "/v1/query": "minimax",
+    "/v1/video_generation": "minimax",
+}
+# Of OpenAI's own, what stands where a task's id would (FACTS 5.2).
+_BESIDE_IDS = ("/v1/videos/characters", "/v1/videos/edits", "/v1/videos/extensions")
 
 
 def build_routes(
-    videos: Videos, films: Films, operations: Operations, metrics: Metrics, *, default_dialect: str
+    videos: Videos,
+    films: Films,
+    operations: Operations,
+    passthrough: Passthrough,
+    metrics: Metrics,
+    *,
+    default_dialect: str,
 ) -> list[BaseRoute]:
     """Every path of the gateway; the last one answers for all that is not there."""
     ways: dict[str, dict[str, Way]] = defaultdict(dict)
+    for prefix in ("", "/openai"):
+        for path in _BESIDE_IDS:
+            ways[prefix + path] = dict.fromkeys(METHODS, Way(_not_offered, speakers=("openai",)))
     for path, claims in _claims().items():
         for method, claim in claims.items():
             ways[path][method] = _way(videos, films, claim)
@@ -33,12 +53,14 @@ def build_routes(
         speakers = (prefix[1:],) if prefix else ()
         film = Way(films.film(speakers), Action.CONTENT, speakers)
         ways[prefix + CONTENT_PATH].update(GET=film, HEAD=film)
-        ways[prefix + MODELS_PATH].update(GET=Way(videos.models, Action.OTHER, speakers))
+        ways[prefix + MODELS_PATH].update(GET=Way(passthrough.models(videos.models), Action.OTHER, speakers))
     for path in _HEALTH:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.health))
     for path in _READINESS:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.readiness))
     ways["/metrics"]["GET"] = Way(operations.metrics)
+    for path, speaker in _roots():
+        ways[path + "/{rest:path}"] = dict.fromkeys(METHODS, Way(_not_offered, speakers=(speaker,)))
     routes: list[BaseRoute] = [
         Route(path, Surface(path, by_method, metrics=metrics, default_dialect=default_dialect))
         for path, by_method in ways.items()
@@ -46,8 +68,18 @@ def build_routes(
     nowhere = dict.fromkeys(METHODS, Way(_not_there))
     return [
         *routes,
+        *(_passing(prefix, passthrough, metrics) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
         Route("/{path:path}", Surface("unknown", nowhere, metrics=metrics, default_dialect=default_dialect)),
     ]
+
+
+def _passing(prefix: str, passthrough: Passthrough, metrics: Metrics) -> BaseRoute:
+    """Whatever else is below /v1, under one name: what clients make of its paths is no label."""
+    way = Way(passthrough.every_other(prefix), speakers=tuple(filter(None, [prefix[1:]])), says_retry=True)
+    surface = Surface(
+        "/v1/{passthrough}", dict.fromkeys(METHODS, way), metrics=metrics, default_dialect=PASSTHROUGH_DIALECT
+    )
+    return Route(prefix + "/v1/{passthrough:anything}", surface)
 
 
 Claim = Sequence[tuple[str, Endpoint]]
@@ -92,6 +124,20 @@ def _handler(videos: Videos, films: Films, speakers: tuple[str, ...], speaker: s
             return videos.credits(speaker)
         case Action.OTHER:
             raise ValueError(f"{endpoint.method} {endpoint.path} says nothing of what it is for")
+
+
+def _roots() -> Iterator[tuple[str, str]]:
+    """Every path below which nothing is passed on, with whose it is; below a prefix, only the dialect's own."""
+    yield from _ROOTS.items()
+    for name, dialect in DIALECTS.items():
+        paths = [f"{endpoint.path}/" for endpoint in dialect.ENDPOINTS]
+        yield from ((f"/{name}{root}", name) for root in _ROOTS if any(path.startswith(f"{root}/") for path in paths))
+
+
+async def _not_offered(exchange: Exchange) -> Answer:
+    if exchange.scope["path"].endswith("/"):  # a slip of the pen, and no operation
+        return await _not_there(exchange)
+    raise InvalidRequest("not offered: there is no such operation on videos here")
 
 
 async def _not_there(exchange: Exchange) -> Answer:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter, time
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +17,8 @@ from gateway.metrics import Metrics
 from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream
 
 log = logging.getLogger("reelgate.web")
+
+Result = TypeVar("Result")
 
 
 class ClientGone(Exception):
@@ -30,6 +32,8 @@ class Way:
     handler: Handler
     action: Action = Action.OTHER
     speakers: tuple[str, ...] = ()
+    says_retry: bool = False
+    """Its errors say in `x-should-retry` whether a repeat can help, because a repeat may cost money."""
 
 
 class Surface:
@@ -50,6 +54,9 @@ class Surface:
             await _deliver(answer, exchange, send)
         except ClientGone:
             status = 499  # the usual word in logs for a client that left
+        except GatewayError as error:  # in the middle of an answer: left unfinished, so that nobody takes it for whole
+            self._metrics.error(error)
+            log.warning("request %s: the answer broke off: %s", exchange.request_id, error.message)
         finally:
             self._record(exchange, status)
 
@@ -76,7 +83,7 @@ class Surface:
         exchange.dialect = exchange.dialect or self._likely_dialect(exchange, way.speakers)
         status, body = DIALECTS[exchange.dialect].render_error(error, way.action)
         headers: HeaderList = []
-        if way.action is Action.CREATE:
+        if way.says_retry or way.action is Action.CREATE:
             headers.append((b"x-should-retry", b"true" if error.repeat else b"false"))
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after))
@@ -135,8 +142,10 @@ async def _deliver(answer: Answer | Stream, exchange: Exchange, send: Send) -> N
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if exchange.method != "HEAD":
             started = perf_counter()
-            await _unless_left(_pass_on(answer, send), exchange)
-            exchange.waiting.total_s += perf_counter() - started
+            try:
+                await unless_left(_pass_on(answer, send), exchange)
+            finally:
+                exchange.waiting.total_s += perf_counter() - started
         await send({"type": "http.response.body", "body": b""})
     finally:
         await answer.close()
@@ -144,18 +153,22 @@ async def _deliver(answer: Answer | Stream, exchange: Exchange, send: Send) -> N
 
 async def _pass_on(answer: Stream, send: Send) -> None:
     async for chunk in answer.chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        try:
+            async with asyncio.timeout(answer.stall_s):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError:
+            raise ClientGone from None
 
 
-async def _unless_left(sending: Coroutine[Any, Any, None], exchange: Exchange) -> None:
+async def unless_left(doing: Coroutine[Any, Any, Result], exchange: Exchange) -> Result:
     """Do it until it is done, or raise ClientGone: the server swallows what is sent to a client that left, so a whole
     film would be fetched for nobody."""
-    work, leaving = asyncio.ensure_future(sending), asyncio.ensure_future(_left(exchange))
+    work, leaving = asyncio.ensure_future(doing), asyncio.ensure_future(_left(exchange))
     try:
         await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise ClientGone
-        work.result()
+        return work.result()
     finally:
         for task in (work, leaving):
             task.cancel()
