@@ -112,17 +112,20 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(folded, pattern.casefold()) for pattern in patterns)
 
 
-def judge(request: VideoRequest, model: Model, *, prompt_required: bool) -> tuple[Offer | None, list[Problem]]:
+def judge(
+    request: VideoRequest, model: Model, *, prompt_required: bool, mode_is_known: bool = True
+) -> tuple[Offer | None, list[Problem]]:
     """The offer a request asks for, or every rule of the model it breaks, under canonical field names.
 
-    `prompt_required` is what the caller's dialect asks for on top of the model's own rule.
+    `prompt_required` is what the caller's dialect asks for on top of the model's own rule. Where an image could not be
+    read, `mode_is_known` is False: then only what is wrong in every mode of the model is.
     """
     problems = [
         *_judge_images(request, model),
         *_judge_prompt(request, model, prompt_required),
         *_judge_options(request, model),
     ]
-    offer, more = _find_offer(request, model)
+    offer, more = _find_offer(request, model, mode_is_known)
     return offer, [*problems, *more]
 
 
@@ -169,9 +172,9 @@ def _judge_options(request: VideoRequest, model: Model) -> list[Problem]:
     ]
 
 
-def _find_offer(request: VideoRequest, model: Model) -> tuple[Offer | None, list[Problem]]:
-    """The line of the price list. A request in a mode the model lacks is judged by all of the model's lines."""
-    lines = [offer for offer in model.offers if offer.mode is request.mode] or list(model.offers)
+def _find_offer(request: VideoRequest, model: Model, mode_is_known: bool) -> tuple[Offer | None, list[Problem]]:
+    """The line of the price list. A request in no mode of the model is judged by all of the model's lines."""
+    lines = [offer for offer in model.offers if mode_is_known and offer.mode is request.mode] or list(model.offers)
     problems = []
     resolutions = _known(offer.resolution for offer in lines)
     durations = _known(offer.duration_s for offer in lines)

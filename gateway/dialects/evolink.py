@@ -21,6 +21,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(Action.CREDITS, "GET", "/v1/credits"),
 )
 MARKS = frozenset({"quality", "model_params", "callback_url"})
+LACKS = frozenset({"subject_reference", "aigc_watermark"})
 
 _QUALITY = reading.resolution("512p", "768p", "1080p")
 _IMAGES_RULE = "must be a list of at most two images: the first frame, then the last"

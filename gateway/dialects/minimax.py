@@ -23,6 +23,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(Action.CONTENT, "GET", "/v1/files/retrieve_content", query_id="file_id"),
 )
 MARKS: frozenset[str] = frozenset()  # its paths are its own, so nothing has to tell it apart
+LACKS: frozenset[str] = frozenset()
 
 _RESOLUTION = reading.resolution("512P", "720P", "768P", "1080P")
 

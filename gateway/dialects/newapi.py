@@ -31,6 +31,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(Action.READ, "GET", "/v1/video/generations/{id}"),
 )
 MARKS: frozenset[str] = frozenset()  # its paths are its own, so nothing has to tell it apart
+LACKS: frozenset[str] = frozenset()
 
 _RESOLUTION = reading.resolution("512P", "720P", "768P", "1080P")
 _IMAGES_RULE = "must be a list of at most two images: the first frame, then the last"

@@ -35,6 +35,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(Action.DELETE, "DELETE", "/v1/videos/{id}"),
 )
 MARKS: frozenset[str] = frozenset()  # its paths are its own, so nothing has to tell it apart
+LACKS: frozenset[str] = frozenset()
 
 _MODEL_RULE = "is required; OpenAI's default model is not sold here"
 _IMAGES_RULE = "must be a list of at most two images, the first frame, then the last; in a form: `image_urls[]`"

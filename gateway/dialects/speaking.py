@@ -78,6 +78,8 @@ class Dialect(Protocol):
     ENDPOINTS: tuple[Endpoint, ...]
     MARKS: frozenset[str]
     """Top-level fields of a create body that no other dialect of a shared path has."""
+    LACKS: frozenset[str]
+    """Canonical fields that this dialect has no word for."""
 
     def parse(self, body: Mapping[str, Any]) -> VideoRequest:
         """What is wanted. Never raises: what cannot be read stands in the request's `problems`."""

@@ -21,6 +21,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(Action.CREDITS, "GET", "/v1/balance"),
 )
 MARKS = frozenset({"resolution", "metadata"})
+LACKS = frozenset({"subject_reference"})
 
 _RESOLUTION = reading.resolution("512P", "768P", "1080P")
 _IMAGES_RULE = "must be a list of at most one image, the first frame; the last one is `metadata.last_frame_image`"

@@ -18,6 +18,9 @@ MAX_PRICE = "x-reelgate-max-price"  # the caller's own field, although it is a h
 CALLBACK_URL_CHARACTERS_MAX = 2048  # provider page seed-003
 
 
+_IMAGES = frozenset({"first_frame_image", "last_frame_image", "subject_reference"})
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A request that may be sent: canonical, with the offer it asks for."""
@@ -35,7 +38,10 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Parts, *, pric
     """
     model = _find_model(request, parts)
     dialect = DIALECTS[request.dialect]
-    offer, problems = judge(request, model, prompt_required=dialect.prompt_required(model.name))
+    mode_is_known = not (_unread(request) & _IMAGES)
+    offer, problems = judge(
+        request, model, prompt_required=dialect.prompt_required(model.name), mode_is_known=mode_is_known
+    )
     problems += _judge_callback(request, parts)
     if offer is not None and not problems and not request.problems:
         problems += parts.upstreams.unsayable(filled_in(request, offer), model)
@@ -66,20 +72,23 @@ def _unknown_model(request: VideoRequest, message: str, on_sale: tuple[str, ...]
 
 
 def _all_problems(request: VideoRequest, found: list[Problem]) -> list[Problem]:
-    """The reader's problems and ours, without ours about a field that could not even be read."""
+    """The reader's problems and ours, without ours about what could not even be read."""
+    unread = _unread(request) - DIALECTS[request.dialect].LACKS
+    own = (_in_callers_words(problem, request) for problem in found if problem.param not in unread)
+    return list(dict.fromkeys([*request.problems, *own]))
+
+
+def _unread(request: VideoRequest) -> set[str]:
+    """The canonical fields that the caller said something of, and that could not be read."""
+    return {name for name in request.params if any(_covers(bad.param, request.param(name)) for bad in request.problems)}
+
+
+def _in_callers_words(problem: Problem, request: VideoRequest) -> Problem:
     dialect = DIALECTS[request.dialect]
-    own = [
-        replace(
-            problem,
-            param=request.param(problem.param),
-            allowed=tuple(dialect.spell(problem.param, value) for value in problem.allowed),
-        )
-        for problem in found
-    ]
-    return [
-        *request.problems,
-        *(problem for problem in own if not any(_covers(unread.param, problem.param) for unread in request.problems)),
-    ]
+    if problem.param in dialect.LACKS:
+        return Problem(request.param("model"), f"{problem.message}, and the {dialect.NAME} dialect has no field for it")
+    allowed = tuple(dialect.spell(problem.param, value) for value in problem.allowed)
+    return replace(problem, param=request.param(problem.param), allowed=allowed)
 
 
 def _covers(unread: str, param: str) -> bool:
