@@ -5,7 +5,11 @@ BIN := $(VENV)/bin
 # `pip --python` installs from outside, so the environment itself needs no pip (Debian ships venv without ensurepip).
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -q
 
-.PHONY: demo test lint types tests bench lock clean
+# The real clients that tests/clients drives, each in an environment of its own; they are made side by side.
+CLIENTS := $(addprefix $(VENV)/clients/,openai3 openai2 minimax)
+CLIENT_STAMPS := $(CLIENTS:=/.stamp) $(VENV)/clients/node/.stamp
+
+.PHONY: demo test lint types tests clients .clients bench lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/reelgate demo $(ARGS)
@@ -19,8 +23,13 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev
+tests: $(VENV)/.dev clients
 	$(BIN)/python -m pytest $(ARGS)
+
+clients:
+	@$(MAKE) --no-print-directory -j$(words $(CLIENT_STAMPS)) .clients
+.clients: $(CLIENT_STAMPS)
+	@:
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
@@ -32,6 +41,8 @@ lock: $(VENV)/.dev
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) --group pyproject.toml:build -o requirements-build.txt
+	for client in $(notdir $(CLIENTS)); do $(LOCK) tests/clients/$$client.in -o tests/clients/$$client.txt || exit; done
+	cd tests/clients/node && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv --without-pip $(VENV)
@@ -45,6 +56,15 @@ $(VENV)/.run: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/b
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	$(PIP) install --require-hashes -r requirements-dev.txt
 	touch $@
+
+$(CLIENTS:=/.stamp): $(VENV)/clients/%/.stamp: tests/clients/%.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PYTHON) -m pip --python $(@D)/bin/python --disable-pip-version-check -q install --no-compile --require-hashes -r $<
+	touch $@
+
+$(VENV)/clients/node/.stamp: $(addprefix tests/clients/node/,install.sh package.json package-lock.json)
+	sh $< $(@D)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
