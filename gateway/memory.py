@@ -1,12 +1,12 @@
 """What this process remembers of tasks, so that polls need neither disk nor upstream.
 
-Every change of a task goes through this process first, so its memory is never behind storage; it only forgets, and
-then storage answers.
+Every change that this process makes to a task goes through here, so memory is never behind what it did itself; another
+process on the same storage may be ahead, and the sweep then goes by storage.
 """
 
 from asyncio import Lock
 from asyncio import Task as Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -39,8 +39,10 @@ class Memory:
     rendered: LRUCache[tuple[int, str], tuple[Task, Any]] = field(default_factory=lambda: LRUCache(RENDERED_MAX))
     """(task, dialect) → the very task that was rendered, and its answer: good while the task is the same object."""
 
-    outcomes: "dict[int, Coroutine[Task]]" = field(default_factory=dict)
+    submissions: dict[int, Any] = field(default_factory=dict)
     """Submits under way by task: a twin of one joins it."""
+    unsaved: dict[int, Task] = field(default_factory=dict)
+    """Running tasks whose receipt neither storage nor the journal could take."""
     key_locks: "WeakValueDictionary[tuple[str, str], Lock]" = field(default_factory=WeakValueDictionary)
     """(caller, idempotency key) → held while the first request under that key is in pre-flight."""
 
@@ -52,7 +54,15 @@ class Memory:
         return lock
 
     def keep(self, task: Task) -> Task:
-        """Remember the newest of a task; a finished one is no longer watched."""
+        """Remember the newest of a task and give it back; a finished one is no longer watched.
+
+        Two steps of one task may end in either order: what is over stays over, and what is hidden stays hidden.
+        """
+        known = self.tasks.get(task.id)
+        if known is not None and known.is_final and not task.is_final:
+            return known
+        if known is not None and known.hidden and not task.hidden:
+            task = replace(task, hidden=True)
         self.tasks[task.id] = task
         if task.is_final:
             self.watches.pop(task.id, None)

@@ -7,7 +7,7 @@ seconds, prices millionths of the currency (`money.py`).
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
 from gateway.errors import Problem
@@ -89,10 +89,25 @@ class VideoRequest:
         """The fields that make two requests the same, in a fixed order, JSON-ready."""
         return {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
 
+    def to_keep(self) -> "VideoRequest":
+        """The request as a task remembers it: an inline image, megabytes that nobody reads again, by its digest."""
+        return replace(
+            self,
+            first_frame_image=_to_keep(self.first_frame_image),
+            last_frame_image=_to_keep(self.last_frame_image),
+            subject_reference=_to_keep(self.subject_reference),
+        )
+
     def fingerprint(self) -> str:
         """Equal for two requests exactly if their parsed fields are; 64 hex digits."""
         text = json.dumps(self.canonical(), ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _to_keep(image: str | None) -> str | None:
+    if image is None or image[:5].lower() != "data:":
+        return image
+    return f"inline:sha256:{hashlib.sha256(image.encode()).hexdigest()},{len(image)}"
 
 
 @dataclass(frozen=True, slots=True)

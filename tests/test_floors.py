@@ -21,8 +21,9 @@ SANDBOX = "sandbox"
 
 # One flow calls another only downward, by name.
 FLOWS = {
-    "submit": {"preflight"},
-    "sweep": {"poll"},
+    "submit": {"preflight", "receipts"},
+    "sweep": {"poll", "receipts"},
+    "receipts": set(),
     "quote": {"preflight"},
     "preflight": set(),
     "poll": set(),

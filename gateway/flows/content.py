@@ -57,7 +57,8 @@ async def _open(task: Task, byte_range: str | None, stack: AsyncExitStack, parts
     found = await stack.enter_async_context(parts.upstreams.film(task, byte_range=byte_range))
     if found.status in _GONE:
         return None
-    if found.status not in _PASSED_ON:
+    is_encoded = found.headers.get(b"content-encoding", b"identity") != b"identity"  # nobody asked for that
+    if found.status not in _PASSED_ON or is_encoded:
         raise LookFailed(f"the film's host answered {found.status}", row="P", http_status=found.status)
     return found
 

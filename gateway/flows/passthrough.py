@@ -30,7 +30,7 @@ REFUSAL_WITHIN_S = 5.0  # the status alone says enough; a body that does not com
 LIST_BYTES_MAX = 4 << 20  # the longest lists there are have some hundred models, of 2 KiB each
 
 # The gateway's own below /v1 (CONTRACT section 4), in whatever way an upstream may be lenient in reading it.
-NEVER_PASSED = frozenset({"videos", "video", "tasks", "query", "video_generation"})
+NEVER_PASSED = frozenset({"videos", "video", "tasks", "query", "video_generation", "credits", "balance"})
 _PATH = re.compile(rb"/v1(?:/(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})*)+")
 _QUERY = re.compile(rb"[\x21-\x7e]*")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -40,7 +40,7 @@ _ESCAPABLE = frozenset(range(0x20, 0x7F)) - frozenset(rb"/\%.;?#")
 
 HEADERS_UP = frozenset(
     b"accept accept-language content-type content-encoding content-language user-agent range if-range if-match "
-    b"if-none-match if-modified-since if-unmodified-since idempotency-key openai-beta anthropic-version "
+    b"if-none-match if-modified-since if-unmodified-since openai-beta anthropic-version "
     b"anthropic-beta traceparent tracestate".split()
 )
 # RFC 9110, 7.6.1: about one connection, not about the message.
@@ -168,7 +168,6 @@ async def pass_on(
     while True:
         route = parts.upstreams.choose_key(name, without=tried)
         if body is not None and not body.can_be_said_again:
-            parts.upstreams.unused(route)
             raise Resting("an upstream key was refused after a long body was sent; send it again", retry_after=1)
         async with parts.upstreams.forward(route, parcel) as passed:
             refusal = await _refusal(passed, parts.clock())

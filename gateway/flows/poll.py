@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from gateway.errors import LookFailed, StorageDown, UnknownTask
@@ -17,6 +17,7 @@ log = logging.getLogger("reelgate.poll")
 
 LOOK_WAIT_S = 5.0  # a client is told the last known state rather than kept waiting for a slow upstream
 BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 1.0, 1.5, 30.0  # FAILURES section 5
+TOUCH_S = 60.0
 MISSING_FOR_S = 600.0  # FAILURES section 5: how long "unknown task" and "completed, but no film" may mend themselves
 
 
@@ -75,13 +76,26 @@ async def _look(task: Task, watch: Watch, parts: Parts) -> Task:
     except LookFailed as failure:
         if failure.is_missing:
             return await _miss(task, watch, "upstream_task_missing", parts)
+        watch.missing_since = None  # an outage is no evidence of anything
         _back_off(watch, parts)
-        return task
+        return await _touch(task, parts)
     except (StorageDown, WrongState):
         _back_off(watch, parts)  # the receipt may still be in the journal; the sweep brings it to storage
         return task
     finally:
         watch.under_way = None
+
+
+async def _touch(task: Task, parts: Parts) -> Task:
+    """Storage learns once a minute that the task was looked at in vain, so that the sweep comes to the others too."""
+    now = parts.clock()
+    if now - (task.looked_at or 0.0) < TOUCH_S:
+        return task
+    try:
+        await parts.registry.touch(task.id, now=now)
+    except StorageDown:
+        return task
+    return parts.memory.keep(replace(task, looked_at=now))
 
 
 async def _learn(task: Task, found: Look, watch: Watch, parts: Parts) -> Task:
@@ -124,7 +138,7 @@ def _finish(task: Task, parts: Parts) -> None:
 
 
 def _back_off(watch: Watch, parts: Parts) -> None:
-    rest_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * BACKOFF_FACTOR**watch.failures)
+    rest_s = min(BACKOFF_MAX_S / 1.2, BACKOFF_FIRST_S * BACKOFF_FACTOR**watch.failures)
     watch.failures = min(watch.failures + 1, 20)
     rest_s *= 1 + 0.2 * random.random()  # noqa: S311 - spreads looks, guards nothing
     watch.due_at = parts.clock() + max(parts.settings.min_interval_s, rest_s)

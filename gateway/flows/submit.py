@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 
 from gateway.errors import (
@@ -20,10 +21,10 @@ from gateway.errors import (
     KeyReused,
     PolicyError,
     Refused,
-    Spent,
     StorageDown,
     TwinRunning,
 )
+from gateway.flows import receipts
 from gateway.flows.preflight import Checked, preflight
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, Verdict, WrongState
@@ -59,26 +60,26 @@ class Submission:
     upstream_s: float = 0.0
     """Time spent waiting for upstreams, for the calls that have ended."""
     sending_since: float | None = None
+    refused: GatewayError | None = None
+    """What the caller is told, once it is proved that nothing was bought."""
 
-    async def answer(self, within_s: float) -> Task:
+    async def answer(self, within_s: float | None) -> Task:
         """The outcome, or after `within_s` seconds the opened task as it stands.
 
-        Raises only what proves that nothing was bought: any other end of the story is told as doubt.
+        Raises only what proves that nothing was bought: any other end of a story that was opened is told as doubt.
         """
         await asyncio.wait((self.outcome,), timeout=within_s)
         if not self.outcome.done():  # pre-flight and storage have deadlines of their own
             await asyncio.wait((self.outcome, self.opened), return_when=asyncio.FIRST_COMPLETED)
         if not self.outcome.done():
             return self.opened.result()
-        if self.outcome.cancelled():
-            error: BaseException | None = Draining("the gateway is shutting down", retry_after=5)
-        else:
-            error = self.outcome.exception()
-        if error is None:
+        if not self.outcome.cancelled() and self.outcome.exception() is None:
             return self.outcome.result()
-        if not self.opened.done() or (isinstance(error, GatewayError) and error.spent is Spent.NO):
-            raise error
-        return replace(self.opened.result(), state=State.UNCONFIRMED)
+        if self.opened.done() and self.refused is None:
+            return replace(self.opened.result(), state=State.UNCONFIRMED)
+        if self.outcome.cancelled():
+            raise Draining("the gateway is shutting down", retry_after=5)
+        raise self.refused or self.outcome.exception() or Draining("the gateway is shutting down")
 
     def waited_s(self) -> float:
         """Seconds spent waiting for upstreams until now."""
@@ -94,8 +95,6 @@ def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes =
 
 
 async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Task:
-    if parts.stories.is_draining:
-        raise Draining("the gateway is shutting down", retry_after=5)
     async with _first_under_its_key(caller, parts, wishes):
         checked = await _check(request, caller, parts, wishes)
         submission.warnings = checked.warnings
@@ -103,13 +102,24 @@ async def _tell(submission: Submission, request: VideoRequest, caller: Caller, p
         submission.is_replay = not is_new
         submission.opened.set_result(parts.memory.keep(task))
     if not is_new:
-        first = parts.memory.outcomes.get(task.id)
-        return task if first is None else await asyncio.shield(first)
-    parts.memory.outcomes[task.id] = submission.outcome
+        return await _join(task, submission, parts)
+    parts.memory.submissions[task.id] = submission
     try:
         return await _carry(task, Route(task.upstream, task.key_id), checked, submission, parts)
     finally:
-        del parts.memory.outcomes[task.id]
+        del parts.memory.submissions[task.id]
+
+
+async def _join(task: Task, submission: Submission, parts: Parts) -> Task:
+    """What a twin is told: what the first is told, when it is."""
+    first: Submission | None = parts.memory.submissions.get(task.id)
+    if first is None:
+        return task
+    try:
+        return await first.answer(within_s=None)
+    except GatewayError as error:
+        submission.refused = error
+        raise
 
 
 @asynccontextmanager
@@ -143,11 +153,18 @@ async def _check(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wi
 async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) -> tuple[Task, bool]:
     """The task of this create, durable, and whether it is new. A twin needs no place on a key."""
     now = parts.clock()
-    if claim != NO_CLAIM:
-        twin = await parts.registry.find_twin(checked.request, caller, claim, now)
-        if twin is not None:
+    find_twin = partial(parts.registry.find_twin, checked.request, caller, claim, now)
+    if claim != NO_CLAIM and (twin := await find_twin()) is not None:
+        return parts.memory.tasks.get(twin.id, twin), False
+    try:
+        if parts.stories.is_draining:
+            raise Draining("the gateway is shutting down", retry_after=5)
+        route = parts.upstreams.choose(checked.request, checked.model)
+    except GatewayError:
+        # The key may be full of this very request, if the first of it is just being opened.
+        if claim != NO_CLAIM and (twin := await find_twin(after_writes=True)) is not None:
             return parts.memory.tasks.get(twin.id, twin), False
-    route = parts.upstreams.choose(checked.request, checked.model)
+        raise
     try:
         task, is_new = await parts.registry.open(
             checked.request,
@@ -176,10 +193,15 @@ async def _carry(task: Task, route: Route, checked: Checked, submission: Submiss
             try:
                 route = await _next_route(refusal, tried, left, checked, parts)
             except GatewayError as last_word:
+                submission.refused = _in_callers_words(last_word, checked.request)
                 await _abandon(task, refusal, last_word, parts)
-                raise _in_callers_words(last_word, checked.request) from None
+                raise submission.refused from None
             parts.metrics.rotation(tried[-1].upstream, refusal)
-            task = await _turn(task, refusal, route, parts)
+            try:
+                task = await _turn(task, refusal, route, parts)
+            except StorageDown as error:
+                submission.refused = error  # refused there, and sent nowhere else
+                raise
             tried.append(route)
         except InDoubt as doubt:
             return await _doubt(task, doubt, parts)
@@ -232,23 +254,12 @@ async def _turn(task: Task, refusal: Refused, route: Route, parts: Parts) -> Tas
 
 
 async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:
-    """Keep the receipt, come what may: in storage, or in the journal that storage reads at its next start (T16)."""
-    now = parts.clock()
     try:
-        return parts.memory.keep(await _insist(lambda: parts.registry.start(task, receipt, now=now)))
+        return await receipts.keep(task, receipt, parts)
     except ReceiptTaken:
         parts.metrics.surprise(task.upstream, "known_id")
         log.exception("task %d: the upstream gave out an id that another task holds", task.id)
         return await _doubt(task, InDoubt("the upstream gave out an id twice", row="H5"), parts)
-    except WrongState:
-        # Given up, by the sweep or a person, in a submit that took longer than any should: the film is paid for.
-        log.exception("task %d was accepted as %s after it had been given up", task.id, receipt.upstream_id)
-        return await parts.registry.get(task.id) or task
-    except StorageDown:
-        log.exception("task %d was accepted while storage is down; its receipt goes to the journal", task.id)
-        parts.journal.append(task.id, task.upstream, task.key_id, receipt.upstream_id, at=now)
-        running = replace(task, state=State.RUNNING, upstream_id=receipt.upstream_id, started_at=now)
-        return parts.memory.keep(running)
 
 
 async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:

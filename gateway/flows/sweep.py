@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from gateway.errors import StorageDown
-from gateway.flows import poll
+from gateway.flows import poll, receipts
 from gateway.parts import Parts
-from gateway.store import Verdict
-from gateway.video import Failure, State
+from gateway.store import Verdict, WrongState
+from gateway.video import Failure, State, Task
 
 log = logging.getLogger("reelgate.sweep")
 
@@ -35,17 +36,10 @@ async def run(parts: Parts) -> None:
 
 async def sweep(parts: Parts) -> None:
     """One pass."""
-    await _replay(parts)
+    await receipts.bring_home(parts)
     await _doubt_forgotten(parts)
     await _give_up(parts)
     await _look_after(parts)
-
-
-async def _replay(parts: Parts) -> None:
-    """Receipts that storage could not take when they came (T16)."""
-    applied = await parts.journal.replay(parts.registry)
-    if applied:
-        log.warning("%d receipts from the journal are in storage now", applied)
 
 
 async def _doubt_forgotten(parts: Parts) -> None:
@@ -53,7 +47,8 @@ async def _doubt_forgotten(parts: Parts) -> None:
     now = parts.clock()
     for task in await parts.registry.opened(before=now - parts.settings.longest_submit_s):
         verdict = Verdict("submission_unconfirmed", row="T14")
-        parts.memory.keep(await parts.registry.doubt(task, verdict, now=now))
+        with suppress(WrongState):  # its outcome came meanwhile
+            parts.memory.keep(await parts.registry.doubt(task, verdict, now=now))
 
 
 async def _give_up(parts: Parts) -> None:
@@ -61,8 +56,10 @@ async def _give_up(parts: Parts) -> None:
     now = parts.clock()
     failure = Failure("submission_unconfirmed", "it could not be learnt whether the upstream accepted this video")
     for task in await parts.registry.unconfirmed(before=now - parts.settings.give_up_after_s):
-        parts.memory.keep(await parts.registry.fail(task.id, failure, now=now))
-        parts.upstreams.finished(task)
+        with suppress(WrongState):  # evidence came meanwhile
+            failed = await parts.registry.fail(task.id, failure, now=now, from_states={State.UNCONFIRMED})
+            parts.memory.keep(failed)
+            parts.upstreams.finished(task)
 
 
 async def _look_after(parts: Parts) -> None:
@@ -70,17 +67,14 @@ async def _look_after(parts: Parts) -> None:
     now = parts.clock()
     places = asyncio.Semaphore(LOOKS_AT_ONCE)
 
-    async def look(task_id: int) -> None:
+    async def look(stored: Task) -> None:
         async with places:
-            task = parts.memory.tasks.get(task_id) or await parts.registry.get(task_id)
-            if task is not None and task.state is State.RUNNING:
-                await poll.look(parts.memory.keep(task), parts)
+            known = parts.memory.tasks.get(stored.id)
+            # Storage has just called it running; another process may have brought it there.
+            task = known if known is not None and known.state is State.RUNNING else parts.memory.keep(stored)
+            if task.state is State.RUNNING:
+                await poll.look(task, parts)
 
-    waiting = [
-        task.id
-        for task in await parts.registry.running(
-            not_looked_since=now - parts.settings.max_interval_s, limit=TASKS_AT_ONCE
-        )
-        if parts.memory.watch(task.id).due_at <= now - parts.settings.max_interval_s
-    ]
-    await asyncio.gather(*(look(task_id) for task_id in waiting))
+    neglected = await parts.registry.running(not_looked_since=now - parts.settings.max_interval_s, limit=TASKS_AT_ONCE)
+    due = [task for task in neglected if parts.memory.watch(task.id).due_at <= now - parts.settings.max_interval_s]
+    await asyncio.gather(*(look(task) for task in due))

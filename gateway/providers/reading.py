@@ -35,7 +35,7 @@ def read_created(reply: Reply) -> Mapping[str, Any]:
 
 def read_task(reply: Reply) -> Mapping[str, Any]:
     """The body of an answer to a look (FAILURES section 5). Raises LookFailed where it teaches nothing."""
-    if reply.status == 404:
+    if reply.status == 404 and jsontext.read_object(reply.body):  # an edge's 404 is no word of the provider's
         raise missing(reply)
     if not 200 <= reply.status < 300 or not reply.is_whole:
         raise LookFailed(f"the look was answered with {reply.status}", row="P", http_status=reply.status)

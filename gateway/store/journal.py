@@ -61,14 +61,18 @@ class Journal:
             else:
                 rejected.append(line)
                 _log.error("a receipt in %s cannot be applied: %s", self.path.name, reason)
-        self._finish(rejected)
+        self._finish(rejected, text)
         return applied
 
-    def _finish(self, rejected: list[str]) -> None:
+    def _finish(self, rejected: list[str], text: str) -> None:
+        """Remove the file, if it still is what was read: a receipt that came meanwhile waits for the next pass, which
+        applies the others once more to no effect. Not a coroutine, so that nothing comes between look and removal."""
         known = set((_read(self.rejected_path) or "").splitlines())  # from a start that was killed right here
         new = [line for line in rejected if line not in known]
         if new:
             _append_synced(self.rejected_path, "".join(f"{line}\n" for line in new))
+        if _read(self.path) != text:
+            return
         self.path.unlink()
         _sync_directory(self.path.parent)
 
@@ -102,7 +106,7 @@ def _entry(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     is_whole = isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in _FIELDS.items())
-    return entry if is_whole else None
+    return entry if is_whole and 0 < entry["task"] < 1 << 63 else None
 
 
 def _read(path: Path) -> str | None:

@@ -73,6 +73,7 @@ class Verdict:
 _OPEN_TASK = insert(tasks).inline()  # inline: nothing to fetch back, which is a third of the time
 _OPEN_ATTEMPT = insert(attempts).inline()
 _HIDE = update(tasks).where(tasks.c.id == bindparam("of_task")).values(hidden=True)
+_TOUCH = update(tasks).where(tasks.c.id == bindparam("of_task")).values(looked_at=bindparam("at"))
 _END_ATTEMPT = update(attempts).where(
     attempts.c.task_id == bindparam("of_task"), attempts.c.number == bindparam("of_attempt")
 )
@@ -174,6 +175,11 @@ def news(task: Task, look: Look, now: float) -> dict[str, Any]:
     if changes or task.looked_at is None or now - task.looked_at >= TOUCH_S:
         changes["looked_at"] = now
     return changes
+
+
+def touch(connection: Connection, task_id: int, now: float) -> None:
+    """In any state: when the task was last looked at."""
+    connection.execute(_TOUCH, {"of_task": task_id, "at": now})
 
 
 def relocate(connection: Connection, task_id: int, link: str, now: float) -> Task:

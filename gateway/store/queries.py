@@ -1,6 +1,6 @@
 """What can be asked about tasks: each question a plain function of a connection."""
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import attempts, tasks
@@ -10,6 +10,9 @@ LIVE = (State.OPENED, State.RUNNING, State.UNCONFIRMED)
 """The states in which an upstream key is, or may be, busy with a task."""
 HELD = (State.QUEUED, *LIVE)
 """The states in which the price of a task is set aside."""
+
+SUSPENDED = ("submission_unconfirmed", "upstream_task_missing", "result_missing")
+"""Failures that prove nothing about money (FAILURES sections 1 and 5)."""
 
 _LAST_ATTEMPT = and_(attempts.c.task_id == tasks.c.id, attempts.c.number == tasks.c.attempts)
 _FIND = select(*COLUMNS).where(tasks.c.id == bindparam("task_id"))
@@ -81,8 +84,12 @@ def state_counts(connection: Connection) -> dict[State, int]:
 
 
 def money(connection: Connection, caller: Caller) -> tuple[int, int]:
-    """What the caller's tasks hold and what they have spent, in millionths."""
-    held = func.sum(case((tasks.c.state.in_(HELD), tasks.c.price)))
+    """What the caller's tasks hold and what they have spent, in millionths.
+
+    A task that was given up without proof that nothing was bought still holds its price: only a person says more.
+    """
+    is_suspended = and_(tasks.c.state == State.FAILED, tasks.c.failure_code.in_(SUSPENDED))
+    held = func.sum(case((or_(tasks.c.state.in_(HELD), is_suspended), tasks.c.price)))
     spent = func.sum(case((tasks.c.state == State.COMPLETED, tasks.c.price)))
     row = connection.execute(select(held, spent).where(_seen_by(caller))).one()
     return int(row[0] or 0), int(row[1] or 0)

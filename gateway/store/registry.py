@@ -58,7 +58,7 @@ class Registry:
             caller=caller.key_id,
             team=caller.team,
             dialect=request.dialect,
-            request=request,
+            request=request.to_keep(),
             fingerprint=request.fingerprint(),
             mode=offer.mode,
             price=offer.price,
@@ -78,10 +78,15 @@ class Registry:
                 break
         return opened, opened.id == task.id
 
-    async def find_twin(self, request: VideoRequest, caller: Caller, claim: Claim, now: float) -> Task | None:
-        """The task this create was opened as before, if any. Raises KeyReused. `open` has the last word."""
+    async def find_twin(
+        self, request: VideoRequest, caller: Caller, claim: Claim, now: float, *, after_writes: bool = False
+    ) -> Task | None:
+        """The task this create was opened as before, if any. Raises KeyReused. `open` has the last word.
+
+        With `after_writes`, the opens that wait to be written are waited for.
+        """
         step = partial(twins.find_twin, caller=caller.key_id, fingerprint=request.fingerprint(), claim=claim, now=now)
-        return await self._db.read(step)
+        return await (self._db.run(step) if after_writes else self._db.read(step))
 
     async def turn(self, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
         """After a sure refusal: end this attempt and intend the next, with another route. Only from opened."""
@@ -122,6 +127,10 @@ class Registry:
         if task is not None and task.state is State.RUNNING and not moves.news(task, look, now):
             return replace(task, looked_at=now)
         return await self._db.run(partial(moves.note, task_id=task_id, look=look, now=now))
+
+    async def touch(self, task_id: int, now: float) -> None:
+        """A look taught nothing: the task goes to the end of the sweep's row all the same."""
+        await self._db.run(partial(moves.touch, task_id=task_id, now=now))
 
     async def relocate(self, task_id: int, link: str, now: float) -> Task:
         """Give a completed task another link to its video."""

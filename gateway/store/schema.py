@@ -180,8 +180,9 @@ async def prepare(db: Database) -> None:
 
 def _create(connection: Connection) -> None:
     # Looked at again inside the transaction: another process may have begun at the same moment.
-    if _version_of(connection) is None:
-        metadata.create_all(connection)
+    version = _version_of(connection)
+    metadata.create_all(connection)  # also what an older program of this version did not have yet
+    if version is None:
         connection.execute(insert(meta), {"name": _VERSION_NAME, "value": str(VERSION)})
 
 

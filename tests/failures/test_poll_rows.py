@@ -137,9 +137,9 @@ def test_failing_looks_become_rare_and_never_end_a_task(tmp_path: Path) -> None:
                     scene.fake.looks.clear()
                 scene.clock.walk(1)
                 last += 1
-            assert len(gaps) < 1_800 / 28 + 10
+            assert len(gaps) < 1_800 / 24 + 10
             assert gaps[1] <= 3
-            assert all(28 <= gap <= 38 for gap in gaps[15:])
+            assert all(24 <= gap <= 31 for gap in gaps[15:])
             assert await scene.state() is State.RUNNING
             assert await scene.world.held() == PRICE
             scene.clock.walk(40)
@@ -175,16 +175,32 @@ def test_a_task_not_found_at_first_is_given_time(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("between", [answer(404, HTML), answer(503, JSON)], ids=["404 of an edge", "outage"])
+def test_what_an_edge_says_is_no_evidence_that_a_task_is_missing(between: Behaviour, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with running_task(tmp_path) as scene:
+            await scene.poll(NOT_FOUND)
+            for _ in range(30):
+                scene.clock.walk(40)
+                await scene.poll(between)
+            scene.clock.walk(40)
+            await scene.poll(NOT_FOUND)
+            assert await scene.state() is State.RUNNING
+            scene.clock.walk(40)
+            assert (await scene.poll(DONE))["results"] == [FILM]
+
+    asyncio.run(play())
+
+
 @pytest.mark.parametrize(
     ("found", "code"),
     [
         (NOT_FOUND, "upstream_task_missing"),
-        (answer(404, HTML), "upstream_task_missing"),
         (look("completed", progress=100), "result_missing"),
         (look("completed", progress=100, results=[]), "result_missing"),
         (look("completed", progress=100, results=[None, 7, "", "ftp://films.example.com/a"]), "result_missing"),
     ],
-    ids=["404", "404 with HTML", "no results", "empty results", "no link among the results"],
+    ids=["404", "no results", "empty results", "no link among the results"],
 )
 def test_missing_for_ten_minutes_is_a_failure(found: Behaviour, code: str, tmp_path: Path) -> None:
     async def play() -> None:

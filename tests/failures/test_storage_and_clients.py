@@ -183,7 +183,7 @@ def test_t16_the_journal_is_applied_as_soon_as_storage_is_back(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("impatient_storage")
-def test_t16_storage_that_fails_for_a_moment_needs_no_journal(tmp_path: Path) -> None:
+def test_t16_storage_that_fails_for_a_moment_has_the_receipt_with_the_next_sweep(tmp_path: Path) -> None:
     async def play() -> None:
         async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=Clock()) as world:
             start, failures = world.parts.registry.start, iter([StorageDown("down"), StorageDown("still down")])
@@ -195,7 +195,11 @@ def test_t16_storage_that_fails_for_a_moment_needs_no_journal(tmp_path: Path) ->
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(world.parts.registry, "start", fail_twice)
-                assert (await world.create()).status_code == 200
+                created = await world.create()
+                assert created.status_code == 200
+                assert "submission" not in created.json()
+                assert world.parts.journal.path.exists(), "safe before anybody is answered"
+            await sweep.sweep(world.parts)
             assert await world.states() == [State.RUNNING]
             assert not world.parts.journal.path.exists()
 
@@ -203,7 +207,9 @@ def test_t16_storage_that_fails_for_a_moment_needs_no_journal(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("impatient_storage")
-def test_t16_with_storage_and_journal_gone_the_client_is_told_of_a_doubt(tmp_path: Path) -> None:
+def test_t16_with_storage_and_journal_gone_the_receipt_stays_in_memory(
+    tmp_path: Path,
+) -> None:
     async def play() -> None:
         async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=Clock()) as world:
 
@@ -215,8 +221,10 @@ def test_t16_with_storage_and_journal_gone_the_client_is_told_of_a_doubt(tmp_pat
                 fake.on_post = lambda received: lock.take()
                 reply = await world.create()
                 lock.release()
-            assert (reply.status_code, reply.json()["submission"]) == (200, "unconfirmed")
-            assert reply.headers["x-should-retry"] == "false"
+            assert (reply.status_code, reply.json()["status"]) == (200, "pending")
+            assert await world.states() == [State.OPENED]
+            await sweep.sweep(world.parts)
+            assert await world.states() == [State.RUNNING]
             assert await world.held() == PRICE
             assert fake.accepted == len(fake.posts) == 1
 
@@ -463,19 +471,86 @@ def test_an_intention_whose_story_ended_with_a_bug_is_put_in_doubt_by_the_sweep(
     async def play() -> None:
         clock = Clock()
         async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=clock) as world:
+            submit = world.parts.upstreams.submit
 
             async def bug(*args: Any, **options: Any) -> None:
+                await submit(*args, **options)
                 raise ZeroDivisionError
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(world.parts.registry, "start", bug)
-                task_id = (await world.create()).json()["id"]
+                patch.setattr(world.parts.upstreams, "submit", bug)
+                created = await world.create()
+                assert (created.status_code, created.json()["submission"]) == (200, "unconfirmed")
             assert await world.states() == [State.OPENED]
             clock.walk(3600)
             await sweep.sweep(world.parts)
-            assert (await world.poll(task_id))["status"] in ("pending", "failed")
+            assert (await world.poll(created.json()["id"]))["status"] in ("pending", "failed")
             assert await world.states() in ([State.UNCONFIRMED], [State.FAILED])
             assert len(fake.posts) == 1
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError, asyncio.CancelledError])
+def test_a_receipt_survives_whatever_ends_the_story(bug: type[BaseException], tmp_path: Path) -> None:
+    async def play() -> None:
+        async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=Clock()) as world:
+
+            async def broken(*args: Any, **options: Any) -> None:
+                raise bug
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(world.parts.registry, "start", broken)
+                created = await world.create()
+                assert (created.status_code, created.json()["submission"]) == (200, "unconfirmed")
+            await sweep.sweep(world.parts)
+            assert await world.states() == [State.RUNNING]
+            assert fake.accepted == len(fake.posts) == 1
+
+    asyncio.run(play())
+
+
+def test_a_receipt_that_comes_while_the_journal_is_replayed_is_not_removed_with_it(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=Clock()) as world:
+            start, journal = world.parts.registry.start, world.parts.journal
+
+            async def down(*args: Any, **options: Any) -> None:
+                raise StorageDown("down")
+
+            async def start_while_another_comes(*args: Any, **options: Any) -> Any:
+                if journal.path.read_text().count("task-") == 1:
+                    journal.append(7, "somewhere", "main", "task-of-another", at=1.0)
+                return await start(*args, **options)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(world.parts.registry, "start", down)
+                await world.create()
+                patch.setattr(world.parts.registry, "start", start_while_another_comes)
+                await sweep.sweep(world.parts)
+                assert "task-of-another" in journal.path.read_text()
+            await sweep.sweep(world.parts)
+            assert await world.states() == [State.RUNNING]
+            assert "task-of-another" in journal.rejected_path.read_text()
+
+    asyncio.run(play())
+
+
+def test_a_story_that_is_cancelled_while_sending_is_told_as_doubt(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=Clock()) as world:
+            submit = world.parts.upstreams.submit
+
+            async def cancelled(*args: Any, **options: Any) -> None:
+                await submit(*args, **options)
+                raise asyncio.CancelledError
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(world.parts.upstreams, "submit", cancelled)
+                created = await world.create()
+            assert (created.status_code, created.json()["submission"]) == (200, "unconfirmed")
+            assert created.headers["x-should-retry"] == "false"
+            assert fake.accepted == 1
 
     asyncio.run(play())
 

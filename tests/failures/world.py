@@ -134,7 +134,7 @@ async def open_world(
     async with gateway(load(path, {}), clock=clock) as opened:
         transport = httpx.ASGITransport(opened.app)
         headers = {"authorization": "Bearer anyone"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test", headers=headers) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
             yield World(opened, client, database)
 
 

@@ -3,13 +3,14 @@
 import asyncio
 import traceback
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from gateway import ids
 from gateway.errors import KeyReused, StorageDown
-from gateway.store import Database, ReceiptTaken, Registry, Verdict, prepare
+from gateway.store import Database, ReceiptTaken, Registry, Verdict, prepare, twins
 from gateway.video import Caller, Claim, Failure, Look, Mode, Offer, Receipt, Route, State, Status, VideoRequest
 
 FULL = VideoRequest(
@@ -37,8 +38,9 @@ def test_an_opened_task_is_what_was_asked_for(world, run):
             )
             assert is_new
             assert await registry.get(task.id) == task
-            assert task.request == FULL
-            assert task.fingerprint == FULL.fingerprint() == (await registry.get(task.id)).request.fingerprint()
+            inline = f"inline:sha256:{sha256(FULL.last_frame_image.encode()).hexdigest()},26"
+            assert task.request == replace(FULL, last_frame_image=inline), "megabytes of an inline image are not kept"
+            assert task.fingerprint == FULL.fingerprint()
             assert (task.state, task.attempts, task.dialect, task.mode) == (State.OPENED, 1, "toapis", Mode.FIRST_LAST)
             assert (task.caller, task.team, task.price, task.currency) == ("bob", "film", None, "EUR")
             assert (task.upstream, task.key_id, task.created_at) == ("toa", "key-7", world.now)
@@ -314,16 +316,19 @@ def test_a_hidden_task_lives_on_unread(world, run):
     run(story)
 
 
-def test_a_twin_is_found_by_its_key_for_a_day_and_by_an_sdks_mark_for_ten_minutes(world, run):
+def test_a_twin_is_found_by_its_key_for_a_day_and_by_an_sdks_mark_for_a_while(world, run):
     async def story():
         async with world.registry() as registry:
             first = await world.opened(registry, claim=Claim("k-1"))
-            for claim, kept_s in ((Claim("k-1"), 86_400), (Claim(is_repeat=True), 600)):
+            for claim, kept_s in ((Claim("k-1"), twins.KEY_KEPT_S), (Claim(is_repeat=True), twins.REPEAT_WITHIN_S)):
                 before, after = world.now + kept_s - 1, world.now + kept_s + 1
                 assert await registry.find_twin(world.request, world.caller, claim, before) == first
                 assert await registry.find_twin(world.request, world.caller, claim, after) is None
             other = replace(world.request, prompt="another")
             assert await registry.find_twin(other, world.caller, Claim(is_repeat=True), world.now) is None
+            assert twins.REPEAT_WITHIN_S >= 600
+            both = Claim("k-2", is_repeat=True)
+            assert await registry.find_twin(world.request, world.caller, both, world.now) is None
             with pytest.raises(KeyReused):
                 await registry.find_twin(other, world.caller, Claim("k-1"), world.now)
             with pytest.raises(KeyReused):
