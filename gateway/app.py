@@ -5,11 +5,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.routing import Router
 
 from gateway.catalog import Catalog
-from gateway.config import Config
+from gateway.config import Config, is_loopback
 from gateway.config import Upstream as UpstreamConfig
 from gateway.flows import sweep
 from gateway.keys import KeyPool, KeySpec
@@ -162,5 +163,17 @@ def _doorkeeper(config: Config, clock: Callable[[], float]) -> Doorkeeper:
         )
         for key in config.virtual_keys
     }
-    # The configuration has refused an address other than loopback for a gateway that anyone may use.
-    return Doorkeeper(callers, anyone=None if callers else Caller(key_id="local"), clock=clock)
+    # With an admin key alone a gateway may listen to the network, and then nobody may use it before a key is made.
+    is_open = not callers and is_loopback(config.server.host)
+    return Doorkeeper(
+        callers,
+        anyone=Caller(key_id="local") if is_open else None,
+        own_hosts=_hosts(config),
+        clock=clock,
+    )
+
+
+def _hosts(config: Config) -> frozenset[str]:
+    """The names under which an open gateway answers, beside this machine's own."""
+    public = urlsplit(config.server.public_url or "").hostname
+    return frozenset({public} if public else ())

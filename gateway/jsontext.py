@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import orjson
 
-# A video request has some twenty values. These bounds are generous, and are checked on the bytes before parsing, so
-# that a hostile body costs no more than a scan: commas and brackets inside strings only make the count too high.
+# A video request has some twenty values. These bounds are generous, and are checked on the text before parsing, so that
+# a hostile body costs no more than a scan: commas and brackets inside strings only make the count too high.
 _DEPTH_MAX = 32
 _BRACKETS_MAX = 4_000
 _VALUES_MAX = 20_000
@@ -22,8 +22,6 @@ class JsonError(ValueError):
 
 def read_strict(body: bytes) -> Any:
     """Plain data from a caller's JSON. Raises JsonError."""
-    if body.count(b"[") + body.count(b"{") > _BRACKETS_MAX or body.count(b",") > _VALUES_MAX:
-        raise JsonError("the JSON has too many values or is nested too deeply")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -33,6 +31,8 @@ def read_strict(body: bytes) -> Any:
 
 def read_strict_text(text: str) -> Any:
     """The same for text that is already decoded, such as JSON inside a JSON string."""
+    if text.count("[") + text.count("{") > _BRACKETS_MAX or text.count(",") > _VALUES_MAX:
+        raise JsonError("the JSON has too many values or is nested too deeply")
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:

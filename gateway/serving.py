@@ -78,6 +78,7 @@ def _settings(app: ASGIApp, idle_s: float) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
+        ws="none",
         proxy_headers=False,  # the address from outside is server.public_url, not a header that anyone can send
         timeout_keep_alive=max(1, round(idle_s)),
         timeout_graceful_shutdown=GRACE_S,

@@ -79,10 +79,10 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A film on its way: status, the headers that matter, and its bytes as they come."""
+    """A film on its way: status, headers with names in lower case, and its bytes as they come."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
     chunks: AsyncIterator[bytes]
 
 
@@ -133,6 +133,7 @@ class Upstreams:
             trust_env=False,
             follow_redirects=True,
             max_redirects=FILM_REDIRECTS_MAX,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         )
 
@@ -269,12 +270,13 @@ class Upstreams:
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             raise errors.LookFailed("the film could not be fetched", row="P") from None
         try:
-            yield Film(response.status_code, response.headers, response.aiter_raw())
+            headers_down = {name.lower(): value for name, value in response.headers.raw}
+            yield Film(response.status_code, headers_down, response.aiter_raw())
         finally:
             await response.aclose()
 
     def choose_key(self, name: str, *, without: Collection[str] = ()) -> Route:
-        """A key of this one upstream for a request that is passed on; takes a place on it at once.
+        """A key of this one upstream for a request that is passed on. Such a request takes no place of a video's.
 
         Raises TooFast, Resting or Unavailable, as `choose` does. `without` are keys that this request has tried.
         """
@@ -282,7 +284,6 @@ class Upstreams:
         key = pool.choose(_ANY_MODEL, now, without=without)
         if not isinstance(key, str):
             raise _no_route([key])
-        pool.take(key, now)
         return Route(name, key)
 
     def learn(self, route: Route, refusal: errors.Refused) -> None:
@@ -291,7 +292,7 @@ class Upstreams:
 
     @asynccontextmanager
     async def forward(self, route: Route, parcel: Parcel) -> AsyncIterator[Passed]:
-        """Pass a request on with this key; the place that was taken for it is given back when the answer is over.
+        """Pass a request on with this key.
 
         Raises Refused when surely nothing was sent, InDoubt when it may have been carried out, and LookFailed where
         there was nothing to carry out. Whatever the upstream answers is an answer; the keys learn of it elsewhere.
@@ -299,7 +300,6 @@ class Upstreams:
         upstream = self._by_name[route.upstream]
         started, outcome = perf_counter(), "doubt"
         crossing = _Crossing(upstream, route.key_id, parcel, self._trust)
-        leave = upstream.pool.give_back
         try:
             passed = await crossing.open()
             outcome = f"{passed.status // 100}xx"
@@ -308,13 +308,11 @@ class Upstreams:
             yield passed
         except errors.UpstreamError as error:
             outcome = error.code
-            if isinstance(error, errors.Refused):  # nothing was sent, so it is none of the minute's submits
-                leave = upstream.pool.untake
+            if isinstance(error, errors.Refused):
                 upstream.pool.learn(route.key_id, error, _ANY_MODEL, self._clock())
                 error.retry_after = upstream.pool.rest_s(self._clock())
             raise
         finally:
-            leave(route.key_id)
             await crossing.close()
             self._on_call(CallRecord(upstream.name, route.key_id, "passthrough", outcome, perf_counter() - started))
 

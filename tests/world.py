@@ -136,7 +136,7 @@ async def world(
         sandbox_url = await stack.enter_async_context(sandbox.running(app=simulated))
         settings = make_config(folder, upstream or sandbox_url, config)
         opened = await stack.enter_async_context(gateway(settings))
-        base_url, transport = "http://gateway.test", None
+        base_url, transport = "http://127.0.0.1", None
         if on_socket:
             listener = stack.enter_context(serving.bind("127.0.0.1", 0))
             base_url = await stack.enter_async_context(serving.running(opened.app, listener))

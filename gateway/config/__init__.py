@@ -4,6 +4,7 @@
 `checks` look at settings together, and `mistakes` are what any of them found. `source` runs them in that order.
 """
 
+from gateway.config.checks import is_loopback
 from gateway.config.mistakes import ConfigError, Mistake
 from gateway.config.settings import (
     Budget,
@@ -50,6 +51,7 @@ __all__ = [
     "VirtualKey",
     "find",
     "from_environment",
+    "is_loopback",
     "json_schema",
     "load",
     "override",

@@ -20,6 +20,10 @@ def _is_set(value: object) -> bool:
     return value is not None
 
 
+def _is_not(default: float) -> Callable[[object], bool]:
+    return lambda value: value != default
+
+
 def _is_reject(value: object) -> bool:
     return value == "reject"
 
@@ -38,6 +42,9 @@ class _Row:
 UNBUILT = (
     _Row("virtual_keys[].budget", _is_set, _NOT_ENFORCED),
     _Row("teams[].budget", _is_set, _NOT_ENFORCED),
+    _Row("server.limits.header_bytes", _is_not(65_536), _NOT_ENFORCED),
+    _Row("server.limits.header_fields", _is_not(100), _NOT_ENFORCED),
+    _Row("server.limits.header_s", _is_not(10), _NOT_ENFORCED),
     _Row("preflight.camera_commands", _is_reject, "this version warns of unknown camera commands instead of refusing"),
     _Row("results.archive", _is_set, "kept, but this version does not keep videos"),
     _Row("callbacks.signing_secret", _is_set, "kept, but this version does not sign callbacks"),

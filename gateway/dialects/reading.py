@@ -198,11 +198,12 @@ def _number_or_numeral(value: object) -> int | None:
 
 
 def _link(value: object) -> str | None:
-    return value if isinstance(value, str) and _LINK.match(value) else None
+    is_link = isinstance(value, str) and len(value) <= _LINK_CHARACTERS_MAX and _LINK.match(value)
+    return value if isinstance(value, str) and is_link else None
 
 
 def _image(value: object) -> str | None:
-    return value if isinstance(value, str) and (_LINK.match(value) or _DATA_URL.match(value)) else None
+    return value if isinstance(value, str) and (_link(value) or _DATA_URL.match(value)) else None
 
 
 def _read_resolution(value: object) -> str | None:
@@ -240,6 +241,7 @@ def _shown(prefix: str, name: str) -> str:
     return prefix + (short or '""')
 
 
+_LINK_CHARACTERS_MAX = 8_192  # what the longest signed links of storage hosts need, and four times over
 _LINK = re.compile(r"https?://", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 _RESOLUTION = re.compile(r"[0-9]{1,5}[pP]")

@@ -17,7 +17,7 @@ _SECRET = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w.*-]{4,}", re.IGNORECASE)
 _CONTENT = re.compile(r"content[_ ]polic|sensitive|moderation|violat|nsfw|prohibited", re.IGNORECASE)
 _ABOUT_RIGHTS = re.compile(r"model|permission|access|forbidden|plan", re.IGNORECASE)
 
-_REFUSED: Mapping[int, tuple[str, type[errors.Refused]]] = {
+REFUSED: Mapping[int, tuple[str, type[errors.Refused]]] = {
     301: ("H7", errors.Misconfigured),
     302: ("H7", errors.Misconfigured),
     307: ("H7", errors.Misconfigured),
@@ -39,7 +39,7 @@ _REFUSED: Mapping[int, tuple[str, type[errors.Refused]]] = {
     526: ("H27", errors.EdgeDown),
     530: ("H27", errors.EdgeDown),
 }
-_IN_DOUBT: Mapping[int, str] = {
+IN_DOUBT: Mapping[int, str] = {
     204: "H6",
     303: "H8",
     408: "H15",
@@ -68,8 +68,8 @@ def judge(reply: Reply, now: float) -> errors.UpstreamError:
     if status == 401:
         words = "an upstream credential was refused"
         return errors.KeyRejected(words, row="H10", http_status=status, is_vague=message is None)
-    if status in _REFUSED:
-        row, refusal = _REFUSED[status]
+    if status in REFUSED:
+        row, refusal = REFUSED[status]
         return refusal(message or f"the upstream answered {status}", param=_param(reply), row=row, http_status=status)
     if status == 403:
         return _judge_forbidden(f"{_error_code(reply)} {message}" if message is not None else None)
@@ -79,7 +79,7 @@ def judge(reply: Reply, now: float) -> errors.UpstreamError:
         return errors.KeyBusy("the upstream limits the rate", row=row, retry_after=retry_after, http_status=status)
     if status == 503:
         return _judge_unavailable(reply, now)
-    row = _IN_DOUBT.get(status, "H4" if 200 <= status < 300 else "H28")
+    row = IN_DOUBT.get(status, "H4" if 200 <= status < 300 else "H28")
     return errors.InDoubt(f"the upstream answered {status} without a usable task id", row=row, http_status=status)
 
 

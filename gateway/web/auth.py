@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from gateway.errors import InvalidRequest, Unauthenticated
 from gateway.video import Caller
@@ -12,15 +14,27 @@ from gateway.web.exchange import Exchange
 class Doorkeeper:
     """Knows virtual keys by the SHA-256 of their text, so that no key is kept."""
 
-    def __init__(self, callers: Mapping[str, Caller], *, anyone: Caller | None, clock: Callable[[], float]) -> None:
-        """`anyone` is whom every bearer token stands for on a gateway without virtual keys (CONTRACT section 3)."""
+    def __init__(
+        self,
+        callers: Mapping[str, Caller],
+        *,
+        anyone: Caller | None,
+        clock: Callable[[], float],
+        own_hosts: Collection[str] = (),
+    ) -> None:
+        """`anyone` is whom every bearer token stands for on a gateway without virtual keys (CONTRACT section 3). Such a
+        gateway answers under this machine's own names and `own_hosts` only, so that no page of the web reaches it by a
+        name that leads here."""
         self._callers = {digest: (digest, caller) for digest, caller in callers.items()}
         self._anyone = anyone
+        self._own_hosts = frozenset(own_hosts)
         self._clock = clock
 
     def admit(self, exchange: Exchange) -> Caller:
         """The caller of a request, also noted in the exchange. Raises Unauthenticated."""
         token = _presented(exchange)
+        if self._anyone is not None:
+            self._refuse_strangers_names(exchange)
         caller = self._anyone or self._find(token)
         if caller is None:
             raise Unauthenticated("this key is not known; ask whoever runs the gateway for one")
@@ -28,6 +42,17 @@ class Doorkeeper:
             raise Unauthenticated("this key has expired; ask whoever runs the gateway for another")
         exchange.caller = caller
         return caller
+
+    def _refuse_strangers_names(self, exchange: Exchange) -> None:
+        """DNS rebinding: a page's own name is made to lead to this machine, and the page may then read answers."""
+        for name in (b"host", b"origin"):
+            value = exchange.header(name)
+            if value is None:
+                continue
+            host = _hostname(value)
+            if host is None or not (_is_this_machine(host) or host in self._own_hosts):
+                message = "without virtual keys this gateway answers under this machine's own names only"
+                raise Unauthenticated(f"{message}; configure a virtual key to use another")
 
     def _find(self, token: bytes) -> Caller | None:
         digest = hashlib.sha256(token).hexdigest()
@@ -52,3 +77,18 @@ def _presented(exchange: Exchange) -> bytes:
     if not tokens:
         raise Unauthenticated("send a virtual key as `Authorization: Bearer KEY`")
     return tokens.pop()
+
+
+def _hostname(value: str) -> str | None:
+    """The host of a `Host` or `Origin` header."""
+    try:
+        return urlsplit(value if "://" in value else f"//{value}").hostname
+    except ValueError:
+        return None
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

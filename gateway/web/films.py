@@ -1,5 +1,6 @@
 """The routes of the finished film: its bytes, and where they are."""
 
+import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from time import perf_counter
@@ -7,16 +8,21 @@ from time import perf_counter
 from gateway import ids, jsontext, links
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import FileDialect
-from gateway.errors import InvalidRequest, NotReady, ResultExpired, Unauthenticated
+from gateway.errors import InvalidRequest, NotReady, ResultExpired, Unauthenticated, UnknownTask
 from gateway.flows import content, poll
 from gateway.parts import Parts
+from gateway.upstreams import Film
 from gateway.video import Status, Task
 from gateway.web.choice import told_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream
 from gateway.web.tasks import Tasks
 
-_PASSED_ON = ("content-length", "content-range", "content-type", "etag", "last-modified")
+_PASSED_ON = (b"content-length", b"content-range", b"etag", b"last-modified")
 _VIDEO = "video"  # of OpenAI's three variants (FACTS 5.2)
+# Who takes nothing of a film for this long is gone, or holds a place on purpose.
+STALL_S = 60.0
+_RANGE = re.compile(r"bytes=[0-9, -]{1,100}")
+_FILM_TYPE = re.compile(rb"video/[a-z0-9.+-]{1,40}")
 
 
 class Films:
@@ -37,18 +43,9 @@ class Films:
                 raise InvalidRequest.at("variant", "not offered: there is nothing of a film but the video", _VIDEO)
             stack = AsyncExitStack()
             started = perf_counter()
-            found = await stack.enter_async_context(content.film(task, exchange.header(b"range"), self._parts))
+            found = await stack.enter_async_context(content.film(task, _byte_range(exchange), self._parts))
             exchange.waiting.total_s += perf_counter() - started
-            headers: HeaderList = [
-                (name.encode(), found.headers[name].encode("latin-1")) for name in _PASSED_ON if name in found.headers
-            ]
-            headers += [
-                (b"accept-ranges", b"bytes"),
-                (b"content-disposition", f'inline; filename="{ids.word(task.id)}.mp4"'.encode()),
-                (b"x-content-type-options", b"nosniff"),
-                (b"x-reelgate-task-id", ids.word(task.id).encode()),
-            ]
-            return Stream(found.status, headers, found.chunks, stack.aclose)
+            return Stream(found.status, _headers(task, found), found.chunks, stack.aclose, stall_s=STALL_S)
 
         return handle
 
@@ -80,4 +77,29 @@ class Films:
         if number is None or not links.opens(number, query.get("expires", ""), query["signature"], secret, now):
             raise Unauthenticated("this link is not valid, or no longer; ask for the task again")
         exchange.task = task = await poll.recall(number, self._parts)
+        if task.hidden:
+            raise UnknownTask("there is no such task")
         return task
+
+
+def _byte_range(exchange: Exchange) -> str | None:
+    """The asked range; one that is none is ignored, as the standard says."""
+    text = exchange.header(b"range") or ""
+    return text if _RANGE.fullmatch(text) else None
+
+
+def _headers(task: Task, found: Film) -> HeaderList:
+    """What is told of a film. Its host's word for what it is counts only as a kind of video: anything else would run
+    as a page of this gateway's own origin."""
+    given = found.headers
+    kind = given.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    is_film = _FILM_TYPE.fullmatch(kind) is not None
+    name = f'filename="{ids.word(task.id)}.mp4"'
+    return [
+        *((key, given[key]) for key in _PASSED_ON if key in given),
+        (b"content-type", kind if is_film else b"application/octet-stream"),
+        (b"content-disposition", f"{'inline' if is_film else 'attachment'}; {name}".encode()),
+        (b"accept-ranges", b"bytes"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-reelgate-task-id", ids.word(task.id).encode()),
+    ]

@@ -53,8 +53,8 @@ def _parts(body: bytes, content_type: str) -> Iterator[_Part]:
     if not boundary:
         raise InvalidRequest.at("content-type", "multipart/form-data needs a boundary")
     reader = _Reader()
-    parser = MultipartParser(boundary, reader.callbacks())
     try:
+        parser = MultipartParser(boundary, reader.callbacks())
         parser.write(body)
         parser.finalize()
     except FormParserError:

@@ -16,7 +16,7 @@ RETRY_COUNT = b"x-stainless-retry-count"
 
 def wants_dry_run(exchange: Exchange) -> bool:
     """Check everything, send nothing. Raises InvalidRequest for a word that could mean either."""
-    text = (exchange.header(DRY_RUN.encode()) or "false").strip().lower()
+    text = (_said(exchange, DRY_RUN) or "false").strip().lower()
     if text not in ("true", "false"):
         raise InvalidRequest.at(DRY_RUN, "must be true or false", "true", "false")
     return text == "true"
@@ -24,10 +24,18 @@ def wants_dry_run(exchange: Exchange) -> bool:
 
 def read_wishes(exchange: Exchange) -> Wishes:
     """The wishes of a create. One that cannot be read is refused: ignoring it would cost money."""
-    key = exchange.header(IDEMPOTENCY_KEY.encode())
+    key = _said(exchange, IDEMPOTENCY_KEY)
     if key is not None and not (0 < len(key) <= KEY_CHARACTERS_MAX and key.isascii() and key.isprintable()):
         raise InvalidRequest.at(IDEMPOTENCY_KEY, f"must be 1 to {KEY_CHARACTERS_MAX} printable ASCII characters")
-    return Wishes(_price_max(exchange.header(MAX_PRICE.encode())), Claim(key, _is_repeat(exchange)))
+    return Wishes(_price_max(_said(exchange, MAX_PRICE)), Claim(key, _is_repeat(exchange)))
+
+
+def _said(exchange: Exchange, name: str) -> str | None:
+    """The one value of a header that money depends on."""
+    values = set(exchange.all_headers(name.encode()))
+    if len(values) > 1:
+        raise InvalidRequest.at(name, "stands more than once, with different values; send one")
+    return values.pop() if values else None
 
 
 def _is_repeat(exchange: Exchange) -> bool:

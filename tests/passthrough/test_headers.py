@@ -16,7 +16,6 @@ UP = {
     "accept-language": "de",
     "content-type": "application/json; charset=utf-8",
     "user-agent": "client/1.0",
-    "idempotency-key": "one-two",
     "openai-beta": "assistants=v2",
     "anthropic-version": "2023-06-01",
     "anthropic-beta": "a,b",
@@ -26,6 +25,7 @@ UP = {
 }
 NOT_UP = {
     "cookie": "session=1",
+    "idempotency-key": "one-two",  # two callers may choose the same, and share one account there
     "openai-organization": "org-of-the-caller",
     "openai-project": "project-of-the-caller",
     "x-stainless-retry-count": "0",
