@@ -21,7 +21,8 @@ from gateway.providers import PROVIDERS
 from gateway.providers.protocol import Site
 from gateway.store import Database, Journal, Registry, prepare
 from gateway.stories import Stories
-from gateway.upstreams import Timeouts, Upstream, Upstreams
+from gateway.transport import Timeouts
+from gateway.upstreams import Upstream, Upstreams
 from gateway.video import Caller
 from gateway.web.auth import Doorkeeper
 from gateway.web.films import Films

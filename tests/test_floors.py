@@ -11,7 +11,16 @@ FLOORS: list[dict[str, set[str]]] = [
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
     | {"secret": set(), "video": {"errors"}, "__init__": set()},
     {"catalog": set(), "keys": set(), "links": set(), "dialects": set(), "providers": set()},
-    {"upstreams": set(), "store": set(), "metrics": set(), "memory": set(), "stories": set(), "logs": set()},
+    {
+        "transport": set(),
+        "crossing": {"transport"},
+        "upstreams": {"transport", "crossing"},
+        "store": set(),
+        "metrics": set(),
+        "memory": set(),
+        "stories": set(),
+        "logs": set(),
+    },
     {"parts": set(), "flows": {"parts"}},
     {"web": set()},
     {"config": set(), "serving": set(), "app": {"config"}, "cli": {"app", "config", "serving", "sandbox"}}
@@ -39,7 +48,7 @@ SIBLINGS = {
 
 # Each outside package has one door.
 DOORS = {
-    "httpx": {"upstreams", "cli"},  # the command line is a client of its own gateway
+    "httpx": {"transport", "crossing", "upstreams", "cli"},  # the command line is a client of its own gateway
     "sqlalchemy": {"store"},
     "starlette": {"web", "app", "serving", SANDBOX},
     "uvicorn": {"serving", SANDBOX},

@@ -8,7 +8,7 @@ import pytest
 from gateway import errors
 from gateway.errors import Spent
 from gateway.providers import base_resp, verdicts
-from gateway.upstreams import MAYBE_SENT, NOTHING_SENT
+from gateway.transport import MAYBE_SENT, NOTHING_SENT
 from tools import outcomes
 from tools.outcomes import Answer, Break, Case, Line
 

@@ -37,7 +37,8 @@ from gateway.keys import KeyPool, KeySpec, KeyState
 from gateway.parts import Parts
 from gateway.providers import PROVIDERS, base_resp
 from gateway.providers.protocol import Site
-from gateway.upstreams import REPLY_BYTES_MAX, Upstream, Upstreams
+from gateway.transport import REPLY_BYTES_MAX
+from gateway.upstreams import Upstream, Upstreams
 from gateway.video import Caller, Offer, Receipt, Route, State, Task, VideoRequest
 
 NOW = 1_757_169_743.0  # the clock stands still: rests are measured, not waited for

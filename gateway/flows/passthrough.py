@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from gateway import jsontext
+from gateway.crossing import Parcel, Passed
 from gateway.errors import Draining, InvalidRequest, LookFailed, ModelNotAllowed, Refused, Resting, UnknownRoute
 from gateway.parts import Parts
 from gateway.providers.verdicts import judge
-from gateway.upstreams import Parcel, Passed
 from gateway.video import Caller
 from gateway.wire import Reply
 

@@ -23,13 +23,14 @@ async def keep(task: Task, receipt: Receipt, parts: Parts) -> Task:
     """The running task. Raises ReceiptTaken when another task holds this very receipt (FAILURES H5)."""
     now = parts.clock()
     running = replace(task, state=State.RUNNING, upstream_id=receipt.upstream_id, started_at=now)
-    storing = parts.stories.start(parts.registry.start(task, receipt, now=now))
+    storing = asyncio.ensure_future(parts.registry.start(task, receipt, now=now))
+    storing.add_done_callback(lambda done: done.cancelled() or done.exception())  # told here, or nobody asks any more
     is_safe = False
     try:
         await asyncio.wait((storing,), timeout=SLOW_S)
         if not storing.done():
             _set_aside(running, parts)
-        started = await storing
+        started = await asyncio.shield(storing)
         is_safe = True
     except ReceiptTaken:
         is_safe = True  # it is the other task's

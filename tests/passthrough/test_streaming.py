@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway import upstreams
+from gateway import crossing
 from gateway.web import passthrough
 from tests.passthrough.upstream import Upstream, Visit, config
 from tests.world import ALICE, bearer, world
@@ -323,7 +323,7 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(is_framed: bool, tmp_p
 
 
 def test_an_answer_may_take_as_long_as_it_likes_while_it_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstreams, "PAUSE_S", 0.3)
+    monkeypatch.setattr(crossing, "PAUSE_S", 0.3)
 
     async def scenario() -> None:
         async def play(visit: Visit) -> None:
@@ -351,7 +351,7 @@ def test_an_answer_may_take_as_long_as_it_likes_while_it_moves(tmp_path: Path, m
 
 
 def test_an_upstream_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstreams, "PAUSE_S", 0.2)
+    monkeypatch.setattr(crossing, "PAUSE_S", 0.2)
 
     async def scenario() -> None:
         async def silent(visit: Visit) -> None:
