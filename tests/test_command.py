@@ -16,7 +16,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from gateway import __version__
-from gateway.cli import app
+from gateway.cli import COMMANDS, build
 
 ROOT = Path(__file__).parents[1]
 REELGATE = Path(sys.executable).with_name("reelgate")
@@ -64,7 +64,9 @@ def ask(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Res
     before = Path.cwd()
     os.chdir(cwd)
     try:
-        return CliRunner().invoke(app, arguments, env={**dict.fromkeys(unset), "COLUMNS": "120", **(env or {})})
+        return CliRunner().invoke(
+            build(COMMANDS), arguments, env={**dict.fromkeys(unset), "COLUMNS": "120", **(env or {})}
+        )
     finally:
         os.chdir(before)
 

@@ -1,24 +1,41 @@
 """The command `reelgate`: one file per noun. Exit status: 0 done, 1 failed, 2 usage or configuration error."""
 
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+
 import typer
 
-from gateway.cli import check, demo, health, sandbox, serve, version
-
-app = typer.Typer(
-    name="reelgate",
-    help="One base URL for AI video generation.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,  # a traceback with local variables would print secrets
-)
-app.command("serve")(serve.serve)
-app.command("check")(check.check)
-app.command("demo")(demo.demo)
-app.command("sandbox")(sandbox.sandbox)
-app.command("healthcheck")(health.healthcheck)
-app.command("version")(version.version)
+COMMANDS: Mapping[str, str] = {
+    "serve": "gateway.cli.serve",
+    "check": "gateway.cli.check",
+    "demo": "gateway.cli.demo",
+    "sandbox": "gateway.cli.sandbox",
+    "healthcheck": "gateway.cli.healthcheck",
+    "version": "gateway.cli.version",
+}
+"""Each command's room, which holds a function of the command's name."""
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. The command that was asked for does not wait for the others to be imported."""
+    wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    build([wanted] if wanted in COMMANDS else COMMANDS)()
+
+
+def build(names: Iterable[str]) -> typer.Typer:
+    """The command line with these commands."""
+    app = typer.Typer(
+        name="reelgate",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,  # a traceback with local variables would print secrets
+    )
+    app.callback()(_reelgate)  # with a callback, a single command keeps its name
+    for name in names:
+        app.command(name)(getattr(import_module(COMMANDS[name]), name))
+    return app
+
+
+def _reelgate() -> None:
+    """One base URL for AI video generation."""

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gateway.cli import app
+from gateway.cli import COMMANDS, build
 from tests.world import world
 
 
@@ -21,6 +21,7 @@ async def _make_a_film(folder: Path) -> None:
 
 
 def main() -> None:
+    app = build(COMMANDS)
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_make_a_film(Path(folder)))  # much is imported only when it is first used
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
