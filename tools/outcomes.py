@@ -527,11 +527,12 @@ async def _play(case: Case, provider: str, play: Answer | Break, stage: Stage, p
             request = DIALECTS["evolink"].parse({"model": MODEL, "prompt": f"ship number {number}"})
             told = await _create(request, caller, parts)
         held, _ = await parts.registry.money(caller)
+        is_as_told = await _is_in_storage(told, parts)
     finally:
         await witness.close()
     judged, effect = witness.judged[0] if witness.judged else (None, "none")
-    if judged is None and isinstance(told, Task) and told.state is State.UNCONFIRMED and case.creates == 1:
-        raise RuntimeError(f"{case.row} ended with a bug, not with a verdict")  # which counts as doubt too
+    if not is_as_told:
+        raise RuntimeError(f"{case.row} ended with a bug, not with a verdict")  # which callers are told as doubt
     return _line(case, told, judged, effect, held)
 
 
@@ -540,6 +541,14 @@ async def _create(request: VideoRequest, caller: Caller, parts: Parts) -> Task |
         return await flow.submit(request, caller, parts).answer(parts.settings.answer_within_s)
     except GatewayError as error:
         return error
+
+
+async def _is_in_storage(told: Task | GatewayError, parts: Parts) -> bool:
+    """Whether a task that was told of is in storage as it was told."""
+    if isinstance(told, GatewayError):
+        return True
+    kept = await parts.registry.get(told.id)
+    return kept is not None and kept.state is told.state
 
 
 def _line(case: Case, told: Task | GatewayError, judged: UpstreamError | None, effect: str, held: int) -> Line:

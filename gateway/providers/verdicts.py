@@ -14,7 +14,12 @@ RETRY_AFTER_MAX_S = 300
 RETRY_AFTER_JUNK_S = 30  # H20: what a header that says nothing usable is taken for
 _MESSAGE_CHARACTERS_MAX = 300
 _SECRET = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w.*-]{4,}", re.IGNORECASE)
-_CONTENT = re.compile(r"content[_ ]polic|sensitive|moderation|violat|nsfw|prohibited", re.IGNORECASE)
+# Not "sensitive" or "violates" alone: names are case-sensitive, and a duration may violate a schema.
+_CONTENT = re.compile(
+    r"content[_ -]?polic|polic(?:y|ies) violation|violat\w+ [^.]{0,60}polic"
+    r"|sensitive[_ ](?:content|input|word|text|image)|(?:input|prompt|content|text)[^.]{0,40} sensitive\b|moderation|nsfw|prohibited content",
+    re.IGNORECASE,
+)
 _ABOUT_RIGHTS = re.compile(r"model|permission|access|forbidden|plan", re.IGNORECASE)
 
 REFUSED: Mapping[int, tuple[str, type[errors.Refused]]] = {
@@ -70,9 +75,14 @@ def judge(reply: Reply, now: float) -> errors.UpstreamError:
         return errors.KeyRejected(words, row="H10", http_status=status, is_vague=message is None)
     if status in REFUSED:
         row, refusal = REFUSED[status]
-        return refusal(message or f"the upstream answered {status}", param=_param(reply), row=row, http_status=status)
+        is_about_request = refusal in (
+            errors.BadCall,
+            errors.CallTooLarge,
+        )  # of anything else, callers learn the status
+        words = message if is_about_request and message is not None else f"the upstream answered {status}"
+        return refusal(words, param=_param(reply), row=row, http_status=status)
     if status == 403:
-        return _judge_forbidden(f"{_error_code(reply)} {message}" if message is not None else None)
+        return _judge_forbidden(f"{_error_code(reply)} {message}" if _is_envelope(reply) else None)
     if status == 429:
         retry_after = read_retry_after(reply, now)
         row = "H20" if retry_after is not None else "H21"
@@ -113,7 +123,7 @@ def _judge_forbidden(words: str | None) -> errors.Refused:
 
 def _judge_unavailable(reply: Reply, now: float) -> errors.UpstreamError:
     retry_after = read_retry_after(reply, now)
-    if retry_after is None and _message(reply) is None:
+    if retry_after is None and not _is_envelope(reply):
         return errors.InDoubt("an edge answered 503", row="H25", http_status=503)
     return errors.Overloaded("the upstream refused for load", row="H24", retry_after=retry_after, http_status=503)
 
@@ -128,6 +138,13 @@ def _message(reply: Reply) -> str | None:
         if isinstance(text, str) and text.strip():
             return fit_to_show(text)
     return "the upstream gave no reason" if isinstance(error, dict) else None
+
+
+def _is_envelope(reply: Reply) -> bool:
+    """Whether a provider itself speaks, in a documented envelope; a bare `{"message": …}` is what firewalls say."""
+    body = jsontext.read_object(reply.body)
+    is_flat = "code" in body and isinstance(body.get("message", body.get("msg")), str)  # FACTS 3.5, 1.6
+    return isinstance(body.get("error"), dict) or isinstance(body.get("base_resp"), dict) or is_flat
 
 
 def fit_to_show(text: str) -> str:

@@ -284,3 +284,19 @@ def test_new_apis_own_words_say_more_than_their_status(
 @pytest.mark.parametrize("error", [errors.InDoubt("broke", row="T7"), errors.Unreachable("none", row="T2")])
 def test_what_the_door_to_upstreams_found_passes_unchanged(provider: str, error: UpstreamError) -> None:
     assert submit(provider, error)[0] is error
+
+
+@pytest.mark.parametrize("body", [{"message": "Service Unavailable"}, {"detail": "upstream timed out"}, {"error": "x"}])
+def test_what_stands_before_a_provider_is_not_the_provider(body: dict[str, Any]) -> None:
+    for provider in ENVELOPES:
+        assert type(refusal(provider, answer(body, 503))) is errors.InDoubt
+        assert type(refusal(provider, answer(body, 403))) is errors.Walled
+
+
+@pytest.mark.parametrize(
+    "words", ["duration violates the schema", "model names are case-sensitive", "prohibited value"]
+)
+def test_a_rule_that_is_broken_is_not_content_that_is_refused(words: str) -> None:
+    for status in (400, 422):
+        body = {"error": {"code": "invalid_request", "message": words, "type": "invalid_request_error"}}
+        assert type(refusal("evolink", answer(body, status))) is errors.BadCall
