@@ -91,6 +91,9 @@ class VideoRequest:
 
     def to_keep(self) -> "VideoRequest":
         """The request as a task remembers it: an inline image, megabytes that nobody reads again, by its digest."""
+        images = {name: getattr(self, name) for name in ("first_frame_image", "last_frame_image", "subject_reference")}
+        if not any(_is_inline(image) for image in images.values()):
+            return self
         return replace(
             self,
             first_frame_image=_to_keep(self.first_frame_image),
@@ -104,8 +107,12 @@ class VideoRequest:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _is_inline(image: str | None) -> bool:
+    return image is not None and image[:5].lower() == "data:"
+
+
 def _to_keep(image: str | None) -> str | None:
-    if image is None or image[:5].lower() != "data:":
+    if image is None or not _is_inline(image):
         return image
     return f"inline:sha256:{hashlib.sha256(image.encode()).hexdigest()},{len(image)}"
 

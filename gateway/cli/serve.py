@@ -42,18 +42,27 @@ def serve(
         print(f"reelgate: {sentence}", file=sys.stderr)
     try:
         serving.run(_serve(settings))
-    except (SchemaRefused, StorageDown) as error:
+    except SchemaRefused as error:
         fail(f"storage: {error}")
+    except StorageDown as error:
+        fail(f"storage: {settings.storage.kind} at storage.url cannot be used: {_cause(error)}")
     except OSError as error:
         fail(f"cannot listen on {settings.server.host}:{settings.server.port}: {error.strerror or error}")
     except KeyboardInterrupt:
         pass
 
 
+def _cause(error: StorageDown) -> object:
+    """The driver's own words, which name no values."""
+    cause = error.__cause__
+    return getattr(cause, "orig", cause) or error
+
+
 async def _serve(config: Config) -> None:
     # Bound before storage is opened: a second gateway on the same files must not take them for a dead one's.
     with serving.bind(config.server.host, config.server.port) as listener:
         async with gateway(config) as opened:
+            serving.settle()
             print(f"reelgate: listening on {serving.address_of(listener)}", file=sys.stderr, flush=True)
             await serving.serve(
                 opened.app,

@@ -43,15 +43,16 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Parts, *, pric
         request, model, prompt_required=dialect.prompt_required(model.name), mode_is_known=mode_is_known
     )
     problems += _judge_callback(request, parts)
-    if offer is not None and not problems and not request.problems:
-        problems += parts.upstreams.unsayable(filled_in(request, offer), model)
+    filled = None if offer is None else filled_in(request, offer)
+    if filled is not None and not problems and not request.problems:
+        problems += parts.upstreams.unsayable(filled, model)
     if not matches(model.name, caller.models):
         raise ModelNotAllowed(f"this key may not use {model.name}", param=request.param("model"))
-    if problems or request.problems or offer is None:
+    if problems or request.problems or offer is None or filled is None:
         raise InvalidRequest.of(_all_problems(request, problems))
     if price_max is not None:
         _judge_price(offer, price_max, parts)
-    return Checked(filled_in(request, offer), model, offer, _warnings(request))
+    return Checked(filled, model, offer, _warnings(request))
 
 
 def _find_model(request: VideoRequest, parts: Parts) -> Model:

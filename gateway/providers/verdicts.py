@@ -16,8 +16,8 @@ _MESSAGE_CHARACTERS_MAX = 300
 _SECRET = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w.*-]{4,}", re.IGNORECASE)
 # Not "sensitive" or "violates" alone: names are case-sensitive, and a duration may violate a schema.
 _CONTENT = re.compile(
-    r"content[_ -]?polic|polic(?:y|ies) violation|violat\w+ [^.]{0,60}polic"
-    r"|sensitive[_ ](?:content|input|word|text|image)|(?:input|prompt|content|text)[^.]{0,40} sensitive\b|moderation|nsfw|prohibited content",
+    r"content[_ -]?polic|polic(?:y|ies) violation|violat\w+ [^.]{0,60}polic|moderation|nsfw|prohibited content"
+    r"|sensitive[_ ](?:content|input|word|text|image)|(?:input|prompt|content|text)[^.]{0,40} sensitive\b",
     re.IGNORECASE,
 )
 _ABOUT_RIGHTS = re.compile(r"model|permission|access|forbidden|plan", re.IGNORECASE)
