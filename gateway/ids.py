@@ -6,6 +6,7 @@ that replicas need not talk to each other (the primary key of the table has the 
 """
 
 import random
+from functools import lru_cache
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no letter is mistaken for a digit
 _PREFIX = "video_"
@@ -29,6 +30,7 @@ def word(number: int) -> str:
     return _PREFIX + "".join([_ALPHABET[number >> shift & 31] for shift in _SHIFTS])
 
 
+@lru_cache(maxsize=10_000)  # a task that is watched is asked for by the same word again and again
 def number_of(spelling: str) -> int | None:
     """The number behind either spelling, or None when it is neither."""
     if spelling.startswith(_PREFIX) and len(spelling) == len(_PREFIX) + _LENGTH:

@@ -69,4 +69,7 @@ class Memory:
         return task
 
     def watch(self, task_id: int) -> Watch:
-        return self.watches.setdefault(task_id, Watch())
+        watch = self.watches.get(task_id)
+        if watch is None:
+            watch = self.watches[task_id] = Watch()
+        return watch
