@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from starlette.routing import Router
+from starlette.types import ASGIApp
 
 from gateway.catalog import Catalog
 from gateway.config import Config, is_loopback
@@ -50,7 +50,7 @@ def unknown_providers(config: Config) -> list[str]:
 class Gateway:
     """A gateway that is open: its ASGI application and the parts behind it."""
 
-    app: Router
+    app: ASGIApp
     parts: Parts
 
 
@@ -96,9 +96,9 @@ async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> 
         await database.close()
 
 
-def _router(config: Config, parts: Parts) -> Router:
+def _router(config: Config, parts: Parts) -> ASGIApp:
     tasks = Tasks(parts, _doorkeeper(config, parts.clock), public_url=config.server.public_url)
-    routes = build_routes(
+    return build_routes(
         Videos(parts, tasks, _create_settings(config)),
         Films(parts, tasks),
         Operations(parts),
@@ -106,7 +106,6 @@ def _router(config: Config, parts: Parts) -> Router:
         parts.metrics,
         default_dialect=config.server.default_dialect,
     )
-    return Router(routes, redirect_slashes=False)
 
 
 def _upstream(item: UpstreamConfig) -> Upstream:

@@ -171,6 +171,10 @@ class KeyPool:
         for key_id, key in self._keys.items():
             yield key_id, _state(key, now, self._cooling_until)
 
+    def live_tasks(self) -> int:
+        """Tasks in flight on all accounts of the upstream."""
+        return sum(account.live for account in {id(key.account): key.account for key in self._keys.values()}.values())
+
     def live(self, key_id: str) -> int:
         """Tasks in flight on the key's account."""
         return self._keys[key_id].account.live

@@ -149,6 +149,17 @@ class Upstreams:
         """Seconds until an upstream that rests may be called again; None when it does not rest."""
         return self._by_name[name].pool.rest_s(self._clock())
 
+    def why(self, request: VideoRequest, model: Model, route: Route) -> str:
+        """Why a request takes this route, for the person who asks."""
+        sellers = self.sellers(model)
+        able = [upstream for upstream in sellers if not upstream.provider.unsayable(request)]
+        chosen = self._by_name[route.upstream]
+        return (
+            f"{len(sellers)} of the configured upstreams sell {model.name}, {len(able)} of them can say all of this "
+            f"request; {chosen.name} has priority {chosen.priority}, weight {chosen.weight}, "
+            f"{chosen.pool.live_tasks()} tasks in flight and a usable key"
+        )
+
     def call_for(self, request: VideoRequest, offer: Offer, route: Route) -> Call:
         """The canonical call of a request on a route, without its credential."""
         upstream = self._by_name[route.upstream]
@@ -293,13 +304,15 @@ class Upstreams:
         return upstream, task.upstream_id, partial(self._send_free, upstream, task.key_id)
 
     def _in_turn(self, upstreams: Collection[Upstream]) -> list[Upstream]:
-        """Lower priority first; within one priority a smooth weighted rotation."""
+        """Lower priority first; within one priority whoever has the fewest tasks in flight for its weight, and among
+        those a smooth weighted rotation."""
         ordered: list[Upstream] = []
         for priority in sorted({upstream.priority for upstream in upstreams}):
             equals = [upstream for upstream in upstreams if upstream.priority == priority]
             for upstream in equals:
                 self._turn[upstream.name] += upstream.weight
             equals.sort(key=lambda upstream: self._turn[upstream.name], reverse=True)
+            equals.sort(key=lambda upstream: upstream.pool.live_tasks() / upstream.weight)
             self._turn[equals[0].name] -= sum(upstream.weight for upstream in equals)
             ordered += equals
         return ordered

@@ -21,6 +21,7 @@ async def quote(request: VideoRequest, caller: Caller, parts: Parts, price_max: 
         "mode": checked.offer.mode.value,
         "model": checked.offer.model,
         "upstream": route.upstream,
+        "upstream_reason": parts.upstreams.why(checked.request, checked.model, route),
         "price": None if price is None else render_micros(price),
         "currency": parts.settings.currency,
         "warnings": list(checked.warnings),

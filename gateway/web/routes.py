@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
 
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action, Endpoint
 from gateway.errors import InvalidRequest, UnknownRoute
 from gateway.metrics import METHODS, Metrics
+from gateway.web.dispatch import Dispatch, is_plain
 from gateway.web.exchange import Answer, Exchange, Handler
 from gateway.web.films import Films
 from gateway.web.operations import Operations
@@ -40,7 +41,7 @@ def build_routes(
     metrics: Metrics,
     *,
     default_dialect: str,
-) -> list[BaseRoute]:
+) -> Dispatch:
     """Every path of the gateway; the last one answers for all that is not there."""
     ways: dict[str, dict[str, Way]] = defaultdict(dict)
     for prefix in ("", "/openai"):
@@ -61,16 +62,18 @@ def build_routes(
     ways["/metrics"]["GET"] = Way(operations.metrics)
     for path, speaker in _roots():
         ways[path + "/{rest:path}"] = dict.fromkeys(METHODS, Way(_not_offered, speakers=(speaker,)))
-    routes: list[BaseRoute] = [
-        Route(path, Surface(path, by_method, metrics=metrics, default_dialect=default_dialect))
+    surfaces = {
+        path: Surface(path, by_method, metrics=metrics, default_dialect=default_dialect)
         for path, by_method in ways.items()
-    ]
+    }
     nowhere = dict.fromkeys(METHODS, Way(_not_there))
-    return [
-        *routes,
+    routes = [
+        *(Route(path, surface) for path, surface in surfaces.items()),
         *(_passing(prefix, passthrough, metrics) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
         Route("/{path:path}", Surface("unknown", nowhere, metrics=metrics, default_dialect=default_dialect)),
     ]
+    plain = {path: surface for path, surface in surfaces.items() if is_plain(path)}
+    return Dispatch(plain, Router(routes, redirect_slashes=False))
 
 
 def _passing(prefix: str, passthrough: Passthrough, metrics: Metrics) -> BaseRoute:
