@@ -62,7 +62,7 @@ def test_a_template_with_a_converter_is_not_plain() -> None:
 
 def test_equal_upstreams_share_by_tasks_in_flight(tmp_path: Path) -> None:
     upstreams = "\n".join(
-        f"  - {{name: {name}, provider: evolink, base_url: '${{UPSTREAM}}/evolink', keys: [{{id: k, value: sk-{name}}}]}}"
+        f"  - {{name: {name}, provider: evolink, base_url: '${{UPSTREAM}}/evolink', keys: [{{id: k, value: {name}}}]}}"
         for name in ("first", "second")
     )
 
