@@ -58,7 +58,8 @@ class Videos:
             dialect = DIALECTS[exchange.dialect]
             request = dialect.parse(body)
             if is_dry_run:
-                return Answer(200, jsontext.write(await quote(request, caller, self._parts, wishes.price_max)))
+                told, why = await quote(request, caller, self._parts, wishes.price_max)
+                return Answer(200, jsontext.write(told), [(b"x-reelgate-upstream-reason", why.encode("ascii"))])
             submission = submit(request, caller, self._parts, wishes)
             try:
                 task = await submission.answer(settings.answer_within_s)

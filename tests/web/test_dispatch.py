@@ -82,9 +82,9 @@ def test_the_dry_run_says_which_upstream_and_why(tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             body = {"model": "MiniMax-Hailuo-2.3", "prompt": "a ship"}
             headers = {"authorization": "Bearer sk-rg-alice-key", "x-reelgate-dry-run": "true"}
-            answer = (await it.http.post("/v1/videos/generations", json=body, headers=headers)).json()
-            assert answer["upstream"] == "sandbox"
-            assert "1 of the configured upstreams sell" in answer["upstream_reason"]
+            answer = await it.http.post("/v1/videos/generations", json=body, headers=headers)
+            assert answer.json()["upstream"] == "sandbox"
+            assert "1 of the configured upstreams sell" in answer.headers["x-reelgate-upstream-reason"]
             assert it.requests() == []
 
     asyncio.run(story())
