@@ -29,8 +29,6 @@ _IMAGE_WORDS = {
     "subject_reference": "a subject reference",
 }
 Value = TypeVar("Value", str, int)
-_OPTIONS = ("prompt_optimizer", "fast_pretreatment", "aigc_watermark")
-_OPTION_DEFAULTS = {"prompt_optimizer": True, "fast_pretreatment": False, "aigc_watermark": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +165,8 @@ def _judge_prompt(request: VideoRequest, model: Model, dialect_requires: bool) -
 def _judge_options(request: VideoRequest, model: Model) -> list[Problem]:
     return [
         Problem(name, f"{model.name} has no {name}; leave it out")
-        for name in _OPTIONS
-        if name not in model.options and getattr(request, name) is not _OPTION_DEFAULTS[name]
+        for name in request.options()
+        if name not in model.options
     ]
 
 

@@ -85,6 +85,11 @@ class VideoRequest:
         """The caller's own spelling of a canonical field."""
         return self.params.get(name, name)
 
+    def options(self) -> dict[str, bool]:
+        """The options that differ from their documented default; the default itself needs no saying."""
+        defaults = {"prompt_optimizer": True, "fast_pretreatment": False, "aigc_watermark": False}
+        return {name: value for name, default in defaults.items() if (value := getattr(self, name)) is not default}
+
     def canonical(self) -> dict[str, object]:
         """The fields that make two requests the same, in a fixed order, JSON-ready."""
         return {item.name: getattr(self, item.name) for item in fields(self) if item.compare}

@@ -66,12 +66,7 @@ def submission(request: VideoRequest, offer: Offer, site: Site) -> Call:
         body["duration"] = offer.duration_s
     if offer.resolution is not None and "resolution" not in offer.unsaid:
         body["resolution"] = offer.resolution
-    if not request.prompt_optimizer:
-        body["prompt_optimizer"] = False
-    if request.fast_pretreatment:
-        body["fast_pretreatment"] = True
-    if request.aigc_watermark:
-        body["aigc_watermark"] = True
+    body |= request.options()
     return Call("submit", "POST", f"{site.base_url}/v1/video_generation", jsontext.write(body))
 
 

@@ -82,12 +82,7 @@ def submission(request: VideoRequest, offer: Offer, site: Site) -> Call:
         metadata["subject_reference"] = [{"type": "character", "image": [request.subject_reference]}]
     if offer.resolution is not None and "resolution" not in offer.unsaid:
         metadata["resolution"] = offer.resolution
-    if not request.prompt_optimizer:
-        metadata["prompt_optimizer"] = False
-    if request.fast_pretreatment:
-        metadata["fast_pretreatment"] = True
-    if request.aigc_watermark:
-        metadata["aigc_watermark"] = True
+    metadata |= request.options()
     if metadata:
         body["metadata"] = metadata
     return Call("submit", "POST", f"{site.base_url}/v1/video/generations", jsontext.write(body))

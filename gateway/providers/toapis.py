@@ -77,12 +77,7 @@ def submission(request: VideoRequest, offer: Offer, site: Site) -> Call:
     metadata: dict[str, Any] = {}
     if request.last_frame_image is not None:
         metadata["last_frame_image"] = request.last_frame_image
-    if not request.prompt_optimizer:
-        metadata["prompt_optimizer"] = False
-    if request.fast_pretreatment:
-        metadata["fast_pretreatment"] = True
-    if request.aigc_watermark:
-        metadata["aigc_watermark"] = True
+    metadata |= request.options()
     if metadata:
         body["metadata"] = metadata
     return Call("submit", "POST", f"{site.base_url}/v1/videos/generations", jsontext.write(body))
