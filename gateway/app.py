@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp
 
 from gateway.catalog import Catalog
+from gateway.config import Budget as BudgetConfig
 from gateway.config import Config, is_loopback
 from gateway.config import Upstream as UpstreamConfig
 from gateway.flows import sweep
@@ -23,7 +24,7 @@ from gateway.store import Database, Journal, Registry, prepare
 from gateway.stories import Stories
 from gateway.transport import Timeouts
 from gateway.upstreams import Upstream, Upstreams
-from gateway.video import Caller
+from gateway.video import Budget, Caller
 from gateway.web.auth import Doorkeeper
 from gateway.web.films import Films
 from gateway.web.operations import Operations
@@ -118,6 +119,7 @@ def _upstream(item: UpstreamConfig) -> Upstream:
         priority=item.priority,
         weight=item.weight,
         models=item.models,
+        charges_failures=item.failed_generations == "settle",
         timeouts=Timeouts(item.timeouts.connect_s, item.timeouts.read_s, item.timeouts.total_s),
     )
 
@@ -148,7 +150,7 @@ def _create_settings(config: Config) -> CreateSettings:
 
 
 def _doorkeeper(config: Config, clock: Callable[[], float]) -> Doorkeeper:
-    budgeted = {team.id for team in config.teams if team.budget is not None}
+    team_budgets = {team.id: _budget(team.budget) for team in config.teams}
     callers = {
         key.digest: Caller(
             key_id=key.id,
@@ -158,7 +160,8 @@ def _doorkeeper(config: Config, clock: Callable[[], float]) -> Doorkeeper:
             rpm=key.rpm,
             max_tasks=key.max_tasks,
             expires_at=None if key.expires is None else key.expires.timestamp(),
-            has_budget=key.budget is not None or key.team in budgeted,
+            budget=_budget(key.budget),
+            team_budget=team_budgets.get(key.team) if key.team is not None else None,
             passthrough=key.passthrough,
         )
         for key in config.virtual_keys
@@ -171,6 +174,10 @@ def _doorkeeper(config: Config, clock: Callable[[], float]) -> Doorkeeper:
         own_hosts=_hosts(config),
         clock=clock,
     )
+
+
+def _budget(configured: BudgetConfig | None) -> Budget | None:
+    return None if configured is None else Budget(configured.amount, configured.period)
 
 
 def _hosts(config: Config) -> frozenset[str]:

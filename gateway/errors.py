@@ -12,7 +12,7 @@ A class answers by its attributes, so no code ever inspects a message:
     GatewayError
     ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownTask · UnknownRoute · WrongMethod
     │                  TooLarge · KeyReused · TwinRunning · NotReady · ResultExpired
-    ├─ PolicyError     ModelNotAllowed · TooFast · TooManyTasks
+    ├─ PolicyError     ModelNotAllowed · BudgetSpent · TooFast · QueueFull · TooManyTasks
     ├─ UpstreamError
     │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
     │  │               KeyBarred · BadCall · CallTooLarge · ContentRejected · Misconfigured · Walled
@@ -178,12 +178,23 @@ class ModelNotAllowed(PolicyError):
     code = "model_not_allowed"
 
 
+class BudgetSpent(PolicyError):
+    """What the caller's budget, or its team's, has left does not pay for this video."""
+
+    status = 402
+    code = "budget_spent"
+
+
 class TooFast(PolicyError):
     """Every usable key rests for rate or is full, or the caller is too fast: the same request can help, later."""
 
     status = 429
     code = "rate_limited"
     repeat = True
+
+
+class QueueFull(TooFast):
+    """Every usable key rests for rate or is full, and as many tasks wait for one as may."""
 
 
 class TooManyTasks(PolicyError):

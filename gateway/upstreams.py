@@ -43,6 +43,8 @@ class Upstream:
     weight: int = 1
     models: tuple[str, ...] | None = None
     """Glob patterns; None: what the catalog says the provider sells."""
+    charges_failures: bool = False
+    """A generation that failed is paid for all the same."""
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def sells(self, model: Model) -> bool:
@@ -195,6 +197,11 @@ class Upstreams:
         """How long a caller can use the task's link; 0 when it needs our key, or its upstream is not configured."""
         upstream = self._by_name.get(task.upstream)
         return 0 if upstream is None or upstream.owns(task.link) else upstream.provider.LINK_LIFE_S
+
+    def charges_failures(self, name: str) -> bool:
+        """Whether this upstream is paid for a generation that failed."""
+        upstream = self._by_name.get(name)
+        return upstream is not None and upstream.charges_failures
 
     def finished(self, task: Task) -> None:
         """A task came to its end: its key has room again."""

@@ -37,6 +37,16 @@ class State(StrEnum):
 FINAL = frozenset({State.COMPLETED, State.FAILED, State.REFUSED})
 
 
+class Money(StrEnum):
+    """Where the price of a task stands. It leaves HELD or SUSPENDED for SETTLED or RELEASED exactly once."""
+
+    HELD = "held"
+    SUSPENDED = "suspended"
+    """Still set aside; only a person can say what became of it."""
+    SETTLED = "settled"
+    RELEASED = "released"
+
+
 class Status(StrEnum):
     """What a client is told about a task; every dialect has its own word for each (FACTS 7.4)."""
 
@@ -139,6 +149,31 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be held and spent together, in millionths, within each `period` (`periods.py`); None is a lifetime."""
+
+    amount: int
+    period: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What a budget allows and what became of it, in millionths; `limit` is None where nothing is limited."""
+
+    limit: int | None
+    held: int
+    spent: int
+
+    @property
+    def remaining(self) -> int | None:
+        """What can still be ordered, or None without a budget.
+
+        Never below zero: a budget may be lowered under what is spent, and -1 reads as unlimited (FACTS 2.4).
+        """
+        return None if self.limit is None else max(0, self.limit - self.held - self.spent)
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: a virtual key and its team, authenticated, for one request."""
 
@@ -153,10 +188,15 @@ class Caller:
     """Tasks that may be in flight at once."""
     expires_at: float | None = None
     """From then on the key opens nothing."""
-    has_budget: bool = False
-    """Its own, or its team's."""
+    budget: Budget | None = None
+    team_budget: Budget | None = None
     passthrough: bool = False
     """May use the other /v1 routes although it has a budget, which counts nothing of what they spend."""
+
+    @property
+    def has_budget(self) -> bool:
+        """Its own, or its team's."""
+        return self.budget is not None or self.team_budget is not None
 
     @property
     def may_pass_through(self) -> bool:
@@ -236,6 +276,7 @@ class Task:
     mode: Mode
     price: int | None
     currency: str
+    money: Money = Money.HELD
     upstream: str
     key_id: str
     upstream_id: str | None = None

@@ -1,12 +1,44 @@
-"""For the whole suite: where REELGATE_TESTS_MAY_NOT_SKIP is 1, as in `.ci/run`, a skipped test is a failure."""
+"""For the whole suite: where REELGATE_TESTS_MAY_NOT_SKIP is 1, as in `.ci/run`, a skipped test is a failure; and no
+example that hypothesis makes fails because the machine was busy. Every database that a test closes is audited first."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from gateway.errors import StorageDown
+from gateway.store import Database
+from gateway.store.audit import audit
 
 MAY_NOT_SKIP = "REELGATE_TESTS_MAY_NOT_SKIP"
 
 _skipped: list[str] = []
+
+# Its 200 ms for an example, and its second for making ten, are about the machine and not about the gateway.
+settings.register_profile("reelgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("reelgate")
+
+
+@pytest.fixture(autouse=True)
+def _books_are_exact(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The auditor: whatever a test did to tasks, the ledger and the accounts add up to the millionth after it.
+
+    A test that falsifies the books on purpose says so: `@pytest.mark.falsifies_books`.
+    """
+    drift: list[str] = []
+    close = Database.close
+
+    async def audited(self: Database) -> None:
+        with suppress(StorageDown):  # broken on purpose, or nobody's database
+            drift.extend(await self.read(audit))
+        await close(self)
+
+    monkeypatch.setattr(Database, "close", audited)
+    yield
+    if "falsifies_books" not in request.keywords:
+        assert drift == []
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

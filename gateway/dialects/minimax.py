@@ -11,9 +11,9 @@ from typing import Any
 from gateway import ids
 from gateway.dialects import reading, speaking
 from gateway.dialects.reading import BOOLEAN, IMAGE, NOWHERE, SECONDS, SUBJECT, TEXT, Reader
-from gateway.dialects.speaking import Action, Balance, Endpoint, View
+from gateway.dialects.speaking import Action, Endpoint, View
 from gateway.errors import GatewayError, Spent
-from gateway.video import Status, Task, VideoRequest
+from gateway.video import Balance, Status, Task, VideoRequest
 
 NAME = "minimax"
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -21,9 +21,9 @@ from gateway.dialects.reading import (
     TEXT,
     Reader,
 )
-from gateway.dialects.speaking import Action, Balance, Endpoint, Row, View
+from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import GatewayError
-from gateway.video import Mode, State, Status, Task, VideoRequest
+from gateway.video import Balance, Mode, State, Status, Task, VideoRequest
 
 NAME = "newapi"
 ENDPOINTS: tuple[Endpoint, ...] = (

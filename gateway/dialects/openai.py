@@ -23,9 +23,9 @@ from gateway.dialects.reading import (
     Said,
     V,
 )
-from gateway.dialects.speaking import Action, Balance, Endpoint, Row, View
+from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import GatewayError
-from gateway.video import Status, Task, VideoRequest
+from gateway.video import Balance, Status, Task, VideoRequest
 
 NAME = "openai"
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from gateway.errors import GatewayError, Problem, UnknownModel
 from gateway.money import MICROS
-from gateway.video import Mode, Status, Task, VideoRequest
+from gateway.video import Balance, Mode, Status, Task, VideoRequest
 
 # The pixel sizes that are known for certain (FACTS 4.2); those of 512P and 720P are nowhere confirmed.
 PIXELS: Mapping[str, tuple[int, int]] = {"768P": (1366, 768), "1080P": (1920, 1080)}
@@ -44,23 +44,6 @@ class View:
 
     link: str | None = None
     link_expires_at: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """A caller's own money, in millionths. `limit` is None for a caller without a budget."""
-
-    limit: int | None
-    held: int
-    spent: int
-
-    @property
-    def remaining(self) -> int | None:
-        """What can still be ordered, or None without a budget.
-
-        Never below zero: a budget may be lowered under what is spent, and -1 reads as unlimited (FACTS 2.4).
-        """
-        return None if self.limit is None else max(0, self.limit - self.held - self.spent)
 
 
 class Row(NamedTuple):

@@ -10,9 +10,9 @@ from typing import Any
 from gateway import ids
 from gateway.dialects import reading, speaking
 from gateway.dialects.reading import BOOLEAN, IMAGE_LINK, NOWHERE, OBJECT, SECONDS, TEXT, Reader, Said
-from gateway.dialects.speaking import Action, Balance, Endpoint, Row, View
+from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import BadCall, GatewayError
-from gateway.video import Status, Task, VideoRequest
+from gateway.video import Balance, Status, Task, VideoRequest
 
 NAME = "toapis"
 ENDPOINTS: tuple[Endpoint, ...] = (

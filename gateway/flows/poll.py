@@ -108,7 +108,8 @@ async def _learn(task: Task, found: Look, watch: Watch, parts: Parts) -> Task:
         return await _miss(task, watch, "result_missing", parts)
     now = parts.clock()
     watch.due_at, watch.failures, watch.missing_since = now + parts.settings.min_interval_s, 0, None
-    task = parts.memory.keep(await parts.registry.note(task.id, found, now=now))
+    failed_is_spent = parts.upstreams.charges_failures(task.upstream)
+    task = parts.memory.keep(await parts.registry.note(task.id, found, now=now, failed_is_spent=failed_is_spent))
     if task.is_final:
         _finish(task, parts)
     return task

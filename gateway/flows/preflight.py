@@ -50,6 +50,9 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Parts, *, pric
         raise ModelNotAllowed(f"this key may not use {model.name}", param=request.param("model"))
     if problems or request.problems or offer is None or filled is None:
         raise InvalidRequest.of(_all_problems(request, problems))
+    if offer.price is None and caller.has_budget:
+        message = f"{offer.model} has no price here, so this key, whose money is counted, cannot order it"
+        raise InvalidRequest.at(request.param("model"), message)
     if price_max is not None:
         _judge_price(offer, price_max, parts)
     return Checked(filled, model, offer, _warnings(request))

@@ -12,6 +12,10 @@ stay in here.
     moves.py     what may follow what in a task's life
     twins.py     a create that was made before
     limits.py    what a caller may have at once
+    ledger.py    what happened to the money of a task, line by line
+    accounts.py  what a caller and its team hold and have spent
+    audit.py     whether all of it adds up
+    prepared.py  statements of the hot paths, compiled once
     queries.py   what can be asked
     registry.py  the face of all this
     journal.py   the way out when the database fails after the upstream said yes
@@ -19,7 +23,8 @@ stay in here.
 
 from gateway.store.database import Database
 from gateway.store.journal import Journal
-from gateway.store.moves import ReceiptTaken, Verdict, WrongState
+from gateway.store.lane import RuleBroken
+from gateway.store.moves import ReceiptTaken, Verdict, Wait, WrongState
 from gateway.store.registry import Registry
 from gateway.store.schema import SchemaRefused, SchemaTooNew, prepare
 
@@ -28,9 +33,11 @@ __all__ = [
     "Journal",
     "ReceiptTaken",
     "Registry",
+    "RuleBroken",
     "SchemaRefused",
     "SchemaTooNew",
     "Verdict",
+    "Wait",
     "WrongState",
     "prepare",
 ]

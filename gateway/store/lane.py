@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, exc
 
 from gateway.errors import StorageDown
 
@@ -22,6 +22,26 @@ Step = Callable[[Connection], T]
 """A plain function of a connection: what is done to the database inside one transaction."""
 
 RETRY_AFTER_S = 5  # FAILURES T15
+
+
+class RuleBroken(Exception):
+    """What a step wrote breaks a rule that the database keeps (a constraint, a unique index); nothing of it remains.
+
+    Its text names the rule, never a value. The driver's exception is its `__cause__`.
+    """
+
+
+class Driver(Protocol):
+    """What a driver calls its errors (PEP 249). Each driver has classes of its own."""
+
+    @property
+    def DatabaseError(self) -> type[Exception]: ...  # noqa: N802  # the names are the standard's
+    @property
+    def IntegrityError(self) -> type[Exception]: ...  # noqa: N802
+    @property
+    def InternalError(self) -> type[Exception]: ...  # noqa: N802
+    @property
+    def OperationalError(self) -> type[Exception]: ...  # noqa: N802
 
 
 class Job:
@@ -130,3 +150,31 @@ def _resolve(jobs: Sequence[Job]) -> None:
             job.future.set_result(job.value)
         else:
             job.future.set_exception(job.error)
+
+
+def told(error: BaseException, driver: Driver) -> BaseException:
+    """The exception for the coroutine that waits: the driver's own ones translated, all others as they are.
+
+    A driver's exception comes bare from a statement that ran straight on it, and wrapped by SQLAlchemy otherwise.
+    """
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(original, driver.IntegrityError):
+        return _because(RuleBroken(f"the database refused it: {original}"), error)
+    if isinstance(original, (driver.OperationalError, driver.InternalError)) or type(original) is driver.DatabaseError:
+        return storage_down(error)
+    if isinstance(error, StopIteration):  # a future refuses it
+        return _because(RuntimeError("a step raised StopIteration"), error)
+    return error
+
+
+def storage_down(cause: BaseException) -> StorageDown:
+    """The storage failure as the house knows it, with the driver's words as its cause."""
+    return _because(StorageDown("The gateway's storage does not answer.", retry_after=RETRY_AFTER_S), cause)
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def _because(error: E, cause: BaseException) -> E:
+    error.__cause__ = cause
+    return error

@@ -8,18 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from sqlalchemy import Connection, Update, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError, QueueFull, UpstreamError
+from gateway.store import ledger
+from gateway.store.accounts import lock_owners
 from gateway.store.limits import judge_limits
-from gateway.store.queries import find
-from gateway.store.rows import changes_of, row_of
-from gateway.store.schema import attempts, tasks
+from gateway.store.prepared import Prepared
+from gateway.store.queries import find, opened_by
+from gateway.store.rows import OPENED_COLUMNS, changes_of, row_of
+from gateway.store.schema import attempts, tasks, waiting
 from gateway.store.twins import find_twin, free_key, keep_key
-from gateway.video import Caller, Claim, Failure, Look, Receipt, Route, State, Status, Task
+from gateway.video import Caller, Claim, Failure, Look, Money, Receipt, Route, State, Status, Task
 
 # Which states a move may leave. `open` leaves none; whatever is not here is refused.
 SOURCES: Mapping[str, frozenset[State]] = {
+    "dispatch": frozenset({State.QUEUED}),
+    "drop": frozenset({State.QUEUED}),
+    "requeue": frozenset({State.OPENED}),
     "turn": frozenset({State.OPENED}),
     "start": frozenset({State.OPENED, State.UNCONFIRMED}),
     "doubt": frozenset({State.OPENED}),
@@ -27,6 +33,8 @@ SOURCES: Mapping[str, frozenset[State]] = {
     "note": frozenset({State.RUNNING}),
     "relocate": frozenset({State.COMPLETED}),
     "fail": frozenset({State.RUNNING, State.UNCONFIRMED}),
+    "adopt": frozenset({State.UNCONFIRMED, State.FAILED}),
+    "resolve": frozenset({State.FAILED}),
 }
 TOUCH_S = (
     60  # how stale the stored `looked_at` may become while looks find nothing new: a write a minute, not one a look
@@ -55,6 +63,15 @@ class ReceiptTaken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """How a task may wait for a key: the whole request as JSON, the places in the queue, and when one may be free."""
+
+    request: str
+    places: int
+    retry_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of an attempt, for the record: the house's word, the row of FAILURES, the status line."""
 
@@ -70,51 +87,88 @@ class Verdict:
         return cls(error.code)
 
 
-_OPEN_TASK = insert(tasks).inline()  # inline: nothing to fetch back, which is a third of the time
-_OPEN_ATTEMPT = insert(attempts).inline()
+_OPEN_TASK = Prepared(insert(tasks).inline(), OPENED_COLUMNS)
+_OPEN_ATTEMPT = Prepared(
+    insert(attempts).inline(),
+    ["task_id", "number", "upstream", "key_id", "fingerprint", "owner", "started_at", "outcome"],
+)
+_END_ATTEMPT = Prepared(
+    update(attempts).where(attempts.c.task_id == bindparam("of_task"), attempts.c.number == bindparam("of_attempt")),
+    ["outcome", "ended_at", "row", "http_status", "reason", "reserved"],
+)
 _HIDE = update(tasks).where(tasks.c.id == bindparam("of_task")).values(hidden=True)
 _TOUCH = update(tasks).where(tasks.c.id == bindparam("of_task")).values(looked_at=bindparam("at"))
-_END_ATTEMPT = update(attempts).where(
-    attempts.c.task_id == bindparam("of_task"), attempts.c.number == bindparam("of_attempt")
-)
+_WAIT = insert(waiting)
+_WAITS_NO_MORE = delete(waiting).where(waiting.c.task_id == bindparam("of_task"))
+_MOVES: dict[tuple[str, tuple[str, ...]], Prepared] = {}
 
 
-def _leaving(sources: frozenset[State]) -> Update:
-    # Not `state IN (...)`: SQLAlchemy writes that text anew for every execution.
-    return update(tasks).where(
-        tasks.c.id == bindparam("of_task"),
-        tasks.c.attempts == bindparam("of_attempt"),
-        or_(*[tasks.c.state == state for state in sorted(sources)]),
-    )
+def open_task(
+    connection: Connection, task: Task, caller: Caller, claim: Claim, owner: int, wait: Wait | None = None
+) -> Task:
+    """Write the intention down: the task, its reservation, and its first attempt, or its place in the queue (FAILURES
+    section 1, order of writes, 1). `owner` is the process that will send it.
 
-
-_LEAVING = {move: _leaving(sources) for move, sources in SOURCES.items()}
-
-
-def open_task(connection: Connection, task: Task, caller: Caller, claim: Claim) -> Task:
-    """Write the intention down: the task and its first attempt (FAILURES section 1, order of writes, 1).
-
-    Returns the task itself, or the one it was opened as before, and then changes nothing. Raises KeyReused, TooFast
-    or TooManyTasks.
+    Returns the task itself, or the one it was opened as before, and then changes nothing. Raises KeyReused,
+    BudgetSpent, TooFast, TooManyTasks or QueueFull.
     """
+    lock_owners(connection, task.caller, task.team)
     if claim.key is not None or claim.is_repeat:
         twin = find_twin(connection, task.caller, task.fingerprint, claim, task.created_at)
         if twin is not None:
             return twin
     judge_limits(connection, caller, task.created_at)
-    connection.execute(_OPEN_TASK, row_of(task))
-    _open_attempt(connection, task, task.created_at)
+    ledger.reserve(connection, task, caller)
+    _OPEN_TASK.run(connection, row_of(task))
+    ledger.record(connection, task)
+    if wait is None:
+        _open_attempt(connection, task, owner, task.created_at)
+    else:
+        _wait(connection, task, wait, task.created_at)
     if claim.key is not None:
         keep_key(connection, task, claim.key, task.created_at)
     return task
 
 
-def turn(connection: Connection, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
+def dispatch(connection: Connection, task: Task, route: Route, owner: int, now: float) -> Task:
+    """Queued → opened: there is room on a key."""
+    dispatched = _move(
+        connection,
+        "dispatch",
+        task,
+        state=State.OPENED,
+        attempts=task.attempts + 1,
+        upstream=route.upstream,
+        key_id=route.key_id,
+    )
+    connection.execute(_WAITS_NO_MORE, {"of_task": task.id})
+    _open_attempt(connection, dispatched, owner, now)
+    return dispatched
+
+
+def requeue(connection: Connection, task: Task, verdict: Verdict, wait: Wait, now: float) -> Task:
+    """Opened → queued: surely refused, for rate alone, and nowhere else to go now."""
+    queued = _move(connection, "requeue", task, state=State.QUEUED)
+    _end_attempt(connection, task, "refused", now, verdict)
+    _wait(connection, queued, wait, now)
+    return queued
+
+
+def drop(connection: Connection, task_id: int, failure: Failure, now: float) -> Task:
+    """Queued → failed: it waited too long, or its owner wants it no more. Nothing was sent, nothing is spent."""
+    task = _found(connection, "drop", task_id)
+    dropped = _end(connection, "drop", task, Money.RELEASED, now, state=State.FAILED, failure=failure)
+    connection.execute(_WAITS_NO_MORE, {"of_task": task.id})
+    free_key(connection, task.id)
+    return dropped
+
+
+def turn(connection: Connection, task: Task, verdict: Verdict, route: Route, owner: int, now: float) -> Task:
     """Opened → opened: one route surely refused, the next is intended."""
     number = task.attempts + 1
     turned = _move(connection, "turn", task, attempts=number, upstream=route.upstream, key_id=route.key_id)
     _end_attempt(connection, task, "refused", now, verdict)
-    _open_attempt(connection, turned, now)
+    _open_attempt(connection, turned, owner, now)
     return turned
 
 
@@ -140,20 +194,29 @@ def doubt(connection: Connection, task: Task, verdict: Verdict, now: float) -> T
 
 def abandon(connection: Connection, task: Task, failure: Failure, verdict: Verdict, now: float) -> Task:
     """Opened or unconfirmed → refused: surely nothing was bought."""
-    abandoned = _move(connection, "abandon", task, state=State.REFUSED, failure=failure, finished_at=now)
+    abandoned = _end(connection, "abandon", task, Money.RELEASED, now, state=State.REFUSED, failure=failure)
     _end_attempt(connection, task, "refused", now, verdict)
     free_key(connection, task.id)
     return abandoned
 
 
-def note(connection: Connection, task_id: int, look: Look, now: float) -> Task:
-    """Running → running, completed or failed, as a look found it. A final task is returned as it is."""
+def note(connection: Connection, task_id: int, look: Look, now: float, *, failed_is_spent: bool) -> Task:
+    """Running → running, completed or failed, as a look found it. A final task is returned as it is.
+
+    `failed_is_spent`: what the upstream charges for a generation that failed, everything or nothing.
+    """
     task = _found(connection, "note", task_id)
     if task.is_final:
         return task
     if task.state is not State.RUNNING:
         raise WrongState(task_id, "note", task.state)
     changes = news(task, look, now)
+    match changes.get("state"):
+        case State.COMPLETED:
+            return _end(connection, "note", task, Money.SETTLED, **changes)
+        case State.FAILED:
+            money = Money.SETTLED if failed_is_spent else Money.RELEASED
+            return _end(connection, "note", task, money, **changes)
     return _move(connection, "note", task, **changes) if changes else replace(task, looked_at=now)
 
 
@@ -196,22 +259,65 @@ def hide(connection: Connection, task_id: int) -> Task:
 
 
 def fail(connection: Connection, task_id: int, failure: Failure, now: float, sources: frozenset[State]) -> Task:
-    """Running or unconfirmed → failed, where a look will bring nothing more. Only from one of `sources`."""
+    """Running or unconfirmed → failed, where a look will bring nothing more. Only from one of `sources`.
+
+    It proves nothing about money, which is suspended until a person says what became of it (FAILURES sections 1, 5).
+    """
     task = _found(connection, "fail", task_id)
     if task.state not in sources:
         raise WrongState(task_id, "fail", task.state)
-    return _move(connection, "fail", task, state=State.FAILED, failure=failure, finished_at=now)
+    return _end(connection, "fail", task, Money.SUSPENDED, now, state=State.FAILED, failure=failure)
 
 
-def recover(connection: Connection, now: float) -> int:
-    """Every opened task → unconfirmed: whoever was sending it is gone (FAILURES T14)."""
-    opened = select(tasks.c.id).where(tasks.c.state == State.OPENED)
-    connection.execute(
-        update(attempts).where(attempts.c.outcome == "intent", attempts.c.task_id.in_(opened)),
-        {"outcome": "doubt", "row": "T14", "reason": "submission_unconfirmed", "ended_at": now},
+def adopt(connection: Connection, task_id: int, receipt: Receipt, now: float) -> Task:
+    """Unconfirmed, or failed with its money suspended → running: a person knows under which id it was accepted.
+
+    A task that holds this very receipt is returned as it is.
+    """
+    task = _found(connection, "adopt", task_id)
+    if task.state is State.RUNNING and task.upstream_id == receipt.upstream_id:
+        return task
+    if task.state is not State.UNCONFIRMED and task.money is not Money.SUSPENDED:
+        raise WrongState(task_id, "adopt", task.state)
+    lock_owners(connection, task.caller, task.team)
+    ledger.move(connection, task, Money.HELD, now, "adopted")
+    running = _move(
+        connection,
+        "adopt",
+        task,
+        state=State.RUNNING,
+        money=Money.HELD,
+        upstream_id=receipt.upstream_id,
+        started_at=task.started_at or now,
+        finished_at=None,
+        failure=None,
     )
-    recovered = connection.execute(update(tasks).where(tasks.c.state == State.OPENED), {"state": State.UNCONFIRMED})
-    return recovered.rowcount
+    _end_attempt(connection, task, "accepted", now, Verdict("adopted"))
+    return running
+
+
+def resolve(connection: Connection, task_id: int, money: Money, reason: str, now: float) -> Task:
+    """A person says what became of money that nobody else can judge: RELEASED or SETTLED, with the reason why.
+
+    Unconfirmed → refused where it is released; failed with its money suspended stays failed.
+    """
+    task = _found(connection, "resolve", task_id)
+    if task.state is State.UNCONFIRMED and money is Money.RELEASED:
+        failure = Failure("upstream_error", "the upstream did not accept this video")
+        released = _end(connection, "abandon", task, money, now, reason=reason, state=State.REFUSED, failure=failure)
+        free_key(connection, task.id)
+        return released
+    if task.money is not Money.SUSPENDED:
+        raise WrongState(task_id, "resolve", task.state)
+    return _end(connection, "resolve", task, money, task.finished_at or now, at=now, reason=reason)
+
+
+def recover(connection: Connection, now: float, owners: frozenset[int] | None) -> int:
+    """Tasks that these processes had opened → unconfirmed: whoever was sending them is gone (FAILURES T14)."""
+    found = opened_by(connection, owners)
+    for task in found:
+        doubt(connection, task, Verdict("submission_unconfirmed", row="T14"), now)
+    return len(found)
 
 
 def _found(connection: Connection, move: str, task_id: int) -> Task:
@@ -221,28 +327,62 @@ def _found(connection: Connection, move: str, task_id: int) -> Task:
     return task
 
 
+def _end(
+    connection: Connection,
+    move: str,
+    task: Task,
+    money: Money,
+    finished_at: float,
+    *,
+    at: float | None = None,
+    reason: str | None = None,
+    **changes: Any,
+) -> Task:
+    """A move that ends a task, and takes its money where it goes, in the one transaction."""
+    lock_owners(connection, task.caller, task.team)
+    ended = _move(connection, move, task, money=money, finished_at=finished_at, **changes)
+    ledger.move(connection, task, money, finished_at if at is None else at, reason)
+    return ended
+
+
 def _move(connection: Connection, move: str, task: Task, **changes: Any) -> Task:
     """Write the changes if the task still is where the move may begin, else raise WrongState.
 
     What the row holds beyond the changes is what `task` holds: in the states a caller's own task moves from, nothing
-    but state and attempt can have changed behind its back, and those are compared.
+    but state, attempt and money can have changed behind its back, and those are compared.
     """
-    values = {"of_task": task.id, "of_attempt": task.attempts, **changes_of(changes)}
-    if connection.execute(_LEAVING[move], values).rowcount != 1:
+    columns = changes_of(changes)
+    shape = (move, tuple(columns))
+    prepared = _MOVES.get(shape)
+    if prepared is None:
+        prepared = _MOVES[shape] = _leaving(SOURCES[move], shape[1])
+    compared = {"of_task": task.id, "of_attempt": task.attempts, "of_money": task.money.value}
+    if prepared.run(connection, {**columns, **compared}).rowcount != 1:
         found = find(connection, task.id)
         raise WrongState(task.id, move, None if found is None else found.state)
     return replace(task, **changes)
 
 
-def _open_attempt(connection: Connection, task: Task, now: float) -> None:
-    connection.execute(
-        _OPEN_ATTEMPT,
+def _leaving(sources: frozenset[State], columns: tuple[str, ...]) -> Prepared:
+    statement = update(tasks).where(
+        tasks.c.id == bindparam("of_task"),
+        tasks.c.attempts == bindparam("of_attempt"),
+        tasks.c.money == bindparam("of_money"),
+        or_(*[tasks.c.state == state.value for state in sorted(sources)]),
+    )
+    return Prepared(statement, columns)
+
+
+def _open_attempt(connection: Connection, task: Task, owner: int, now: float) -> None:
+    _OPEN_ATTEMPT.run(
+        connection,
         {
             "task_id": task.id,
             "number": task.attempts,
             "upstream": task.upstream,
             "key_id": task.key_id,
             "fingerprint": task.fingerprint,
+            "owner": owner,
             "started_at": now,
             "outcome": "intent",
         },
@@ -257,8 +397,8 @@ def _end_attempt(
     verdict: Verdict | None = None,
     reserved: float | None = None,
 ) -> None:
-    connection.execute(
-        _END_ATTEMPT,
+    _END_ATTEMPT.run(
+        connection,
         {
             "of_task": task.id,
             "of_attempt": task.attempts,
@@ -270,3 +410,11 @@ def _end_attempt(
             "reserved": reserved,
         },
     )
+
+
+def _wait(connection: Connection, task: Task, wait: Wait, now: float) -> None:
+    (count,) = connection.execute(select(func.count()).select_from(waiting)).one()
+    if count >= wait.places:
+        raise QueueFull(f"{count} tasks wait for a key already", retry_after=wait.retry_after)
+    row = {"task_id": task.id, "caller": task.caller, "model": task.request.model, "since": now}
+    connection.execute(_WAIT, {**row, "request": wait.request})

@@ -1,7 +1,10 @@
 """What can be asked about tasks: each question a plain function of a connection."""
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
+from collections.abc import Collection
 
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
+
+from gateway.store.prepared import Prepared
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import attempts, tasks
 from gateway.video import Caller, State, Task
@@ -11,16 +14,13 @@ LIVE = (State.OPENED, State.RUNNING, State.UNCONFIRMED)
 HELD = (State.QUEUED, *LIVE)
 """The states in which the price of a task is set aside."""
 
-SUSPENDED = ("submission_unconfirmed", "upstream_task_missing", "result_missing")
-"""Failures that prove nothing about money (FAILURES sections 1 and 5)."""
-
 _LAST_ATTEMPT = and_(attempts.c.task_id == tasks.c.id, attempts.c.number == tasks.c.attempts)
-_FIND = select(*COLUMNS).where(tasks.c.id == bindparam("task_id"))
+_FIND = Prepared(select(*COLUMNS).where(tasks.c.id == bindparam("task_id")))
 
 
 def find(connection: Connection, task_id: int) -> Task | None:
     """The task of this number."""
-    row = connection.execute(_FIND, {"task_id": task_id}).one_or_none()
+    row = _FIND.run(connection, {"task_id": task_id}).fetchone()
     return None if row is None else task_of(row)
 
 
@@ -69,6 +69,20 @@ def opened(connection: Connection, before: float, limit: int) -> list[Task]:
     return [task_of(row) for row in connection.execute(query)]
 
 
+def opened_by(connection: Connection, owners: Collection[int] | None) -> list[Task]:
+    """Tasks that these processes were sending; None: whoever was."""
+    query = select(*COLUMNS).join(attempts, _LAST_ATTEMPT).where(tasks.c.state == State.OPENED.value)
+    if owners is not None:
+        query = query.where(attempts.c.owner.in_(owners))
+    return [task_of(row) for row in connection.execute(query)]
+
+
+def senders(connection: Connection) -> set[int]:
+    """The processes that some opened task belongs to."""
+    owners = select(attempts.c.owner).distinct().join(tasks, _LAST_ATTEMPT).where(tasks.c.state == State.OPENED.value)
+    return set(connection.execute(owners).scalars())
+
+
 def live_counts(connection: Connection) -> dict[tuple[str, str], int]:
     """How many tasks each (upstream, key id) is, or may be, busy with."""
     route = (tasks.c.upstream, tasks.c.key_id)
@@ -81,18 +95,6 @@ def state_counts(connection: Connection) -> dict[State, int]:
     found = connection.execute(select(tasks.c.state, func.count()).group_by(tasks.c.state))
     counts = {State(state): count for state, count in found}
     return {state: counts.get(state, 0) for state in State}
-
-
-def money(connection: Connection, caller: Caller) -> tuple[int, int]:
-    """What the caller's tasks hold and what they have spent, in millionths.
-
-    A task that was given up without proof that nothing was bought still holds its price: only a person says more.
-    """
-    is_suspended = and_(tasks.c.state == State.FAILED, tasks.c.failure_code.in_(SUSPENDED))
-    held = func.sum(case((or_(tasks.c.state.in_(HELD), is_suspended), tasks.c.price)))
-    spent = func.sum(case((tasks.c.state == State.COMPLETED, tasks.c.price)))
-    row = connection.execute(select(held, spent).where(_seen_by(caller))).one()
-    return int(row[0] or 0), int(row[1] or 0)
 
 
 def holder_of(connection: Connection, upstream: str, upstream_id: str) -> int | None:

@@ -10,14 +10,29 @@ from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import IntegrityError
 
 from gateway import ids
-from gateway.store import moves, queries, twins
+from gateway.store import accounts, moves, queries, twins
+from gateway.store import audit as auditing
 from gateway.store.database import Database
-from gateway.store.moves import ReceiptTaken, Verdict
+from gateway.store.lane import RuleBroken
+from gateway.store.moves import ReceiptTaken, Verdict, Wait
 from gateway.store.schema import meta
-from gateway.video import NO_CLAIM, Caller, Claim, Failure, Look, Offer, Receipt, Route, State, Task, VideoRequest
+from gateway.video import (
+    NO_CLAIM,
+    Balance,
+    Caller,
+    Claim,
+    Failure,
+    Look,
+    Money,
+    Offer,
+    Receipt,
+    Route,
+    State,
+    Task,
+    VideoRequest,
+)
 
 _SECRET_BYTES = 32
 _ID_TRIES = 5  # two creates of one millisecond collide once in four million
@@ -31,8 +46,10 @@ class Registry:
     not allow it raises WrongState and changes nothing.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, instance: int = 0) -> None:
+        """`instance` is this process, in the attempts it makes (`presence.py`)."""
         self._db = db
+        self._instance = instance
 
     # --- a task's life -------------------------------------------------------------------------------------------
 
@@ -41,20 +58,23 @@ class Registry:
         request: VideoRequest,
         caller: Caller,
         offer: Offer,
-        route: Route,
+        place: Route | Wait,
         *,
         currency: str,
         now: float,
         claim: Claim = NO_CLAIM,
     ) -> tuple[Task, bool]:
-        """Make the intention durable: the task, opened, and its first attempt. The bool says that the task is new.
+        """Make the intention durable: the task, its reservation, and its first attempt, or its place in the queue. The
+        bool says that the task is new.
 
         When the claim finds that it was opened before, that task comes back and nothing is changed. Raises KeyReused,
-        and TooFast or TooManyTasks where the caller's own limits forbid one more.
+        QueueFull, and BudgetSpent, TooFast or TooManyTasks where the caller's own limits forbid one more.
         """
+        route = None if isinstance(place, Wait) else place
         task = Task(
             id=0,
-            state=State.OPENED,
+            state=State.QUEUED if route is None else State.OPENED,
+            attempts=0 if route is None else 1,
             caller=caller.key_id,
             team=caller.team,
             dialect=request.dialect,
@@ -63,15 +83,18 @@ class Registry:
             mode=offer.mode,
             price=offer.price,
             currency=currency,
-            upstream=route.upstream,
-            key_id=route.key_id,
+            upstream="" if route is None else route.upstream,
+            key_id="" if route is None else route.key_id,
             created_at=now,
         )
+        wait = place if isinstance(place, Wait) else None
         for tries_left in reversed(range(_ID_TRIES)):
             task = replace(task, id=ids.new_number(now))
             try:
-                opened = await self._db.run(partial(moves.open_task, task=task, caller=caller, claim=claim))
-            except IntegrityError:
+                opened = await self._db.run(
+                    partial(moves.open_task, task=task, caller=caller, claim=claim, owner=self._instance, wait=wait)
+                )
+            except RuleBroken:
                 if tries_left == 0 or await self.get(task.id) is None:
                     raise  # no collision: the row itself breaks a rule
             else:
@@ -90,7 +113,21 @@ class Registry:
 
     async def turn(self, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
         """After a sure refusal: end this attempt and intend the next, with another route. Only from opened."""
-        return await self._db.run(partial(moves.turn, task=task, verdict=verdict, route=route, now=now))
+        step = partial(moves.turn, task=task, verdict=verdict, route=route, owner=self._instance, now=now)
+        return await self._db.run(step)
+
+    async def dispatch(self, task: Task, route: Route, now: float) -> Task:
+        """A task that waited gets a key: queued → opened, and its next attempt is intended."""
+        step = partial(moves.dispatch, task=task, route=route, owner=self._instance, now=now)
+        return await self._db.run(step)
+
+    async def requeue(self, task: Task, verdict: Verdict, wait: Wait, now: float) -> Task:
+        """After a sure refusal for rate, with no other key free: opened → queued. Raises QueueFull."""
+        return await self._db.run(partial(moves.requeue, task=task, verdict=verdict, wait=wait, now=now))
+
+    async def drop(self, task_id: int, failure: Failure, now: float) -> Task:
+        """A task that waits is wanted no more, or waited too long: queued → failed, and nothing is spent."""
+        return await self._db.run(partial(moves.drop, task_id=task_id, failure=failure, now=now))
 
     async def start(self, task: Task, receipt: Receipt, now: float) -> Task:
         """Keep the proof of acceptance: opened or unconfirmed → running.
@@ -100,7 +137,7 @@ class Registry:
         """
         try:
             return await self._db.run(partial(moves.start, task=task, receipt=receipt, now=now))
-        except IntegrityError:
+        except RuleBroken:
             holder = partial(queries.holder_of, upstream=task.upstream, upstream_id=receipt.upstream_id)
             holder_id = await self._db.read(holder)
             if holder_id is None or holder_id == task.id:
@@ -115,18 +152,20 @@ class Registry:
         """Surely nothing was bought: opened or unconfirmed → refused."""
         return await self._db.run(partial(moves.abandon, task=task, failure=failure, verdict=verdict, now=now))
 
-    async def note(self, task_id: int, look: Look, now: float) -> Task:
+    async def note(self, task_id: int, look: Look, now: float, *, failed_is_spent: bool = False) -> Task:
         """Write down what a look at the upstream found. A final task is returned as it is.
 
         A look that finds nothing new costs no write, except that `looked_at` is stored once a minute
-        (`moves.TOUCH_S`); the task that is returned always says `looked_at=now` while it runs.
+        (`moves.TOUCH_S`); the task that is returned always says `looked_at=now` while it runs. `failed_is_spent` says
+        that the upstream charges for a generation that failed.
         """
         task = await self.get(task_id)
         if task is not None and task.is_final:
             return task
         if task is not None and task.state is State.RUNNING and not moves.news(task, look, now):
             return replace(task, looked_at=now)
-        return await self._db.run(partial(moves.note, task_id=task_id, look=look, now=now))
+        step = partial(moves.note, task_id=task_id, look=look, now=now, failed_is_spent=failed_is_spent)
+        return await self._db.run(step)
 
     async def touch(self, task_id: int, now: float) -> None:
         """A look taught nothing: the task goes to the end of the sweep's row all the same."""
@@ -143,13 +182,29 @@ class Registry:
     async def fail(
         self, task_id: int, failure: Failure, now: float, from_states: Iterable[State] = moves.SOURCES["fail"]
     ) -> Task:
-        """Give up on a task, if it still is in one of these states: running or unconfirmed → failed."""
+        """Give up on a task, if it still is in one of these states: running or unconfirmed → failed.
+
+        Its money is suspended: only a person says what became of it.
+        """
         sources = frozenset(from_states)
         return await self._db.run(partial(moves.fail, task_id=task_id, failure=failure, now=now, sources=sources))
 
-    async def recover(self, now: float) -> int:
-        """At start, before anything is served: put every task that is still opened in doubt (FAILURES T14)."""
-        return await self._db.run(partial(moves.recover, now=now))
+    async def adopt(self, task_id: int, receipt: Receipt, now: float) -> Task:
+        """A person knows under which id a doubtful or given-up task was accepted: → running. Raises ReceiptTaken."""
+        return await self._db.run(partial(moves.adopt, task_id=task_id, receipt=receipt, now=now))
+
+    async def resolve(self, task_id: int, money: Money, reason: str, now: float) -> Task:
+        """A person says what became of suspended money, or that a doubtful task was not accepted: RELEASED, SETTLED."""
+        return await self._db.run(partial(moves.resolve, task_id=task_id, money=money, reason=reason, now=now))
+
+    async def senders(self) -> set[int]:
+        """The processes that some attempt without an outcome belongs to, this one not among them."""
+        return await self._db.read(queries.senders) - {self._instance}
+
+    async def recover(self, now: float, owners: Iterable[int] | None = None) -> int:
+        """Put in doubt what these processes were sending when they ended; None: every process (FAILURES T14)."""
+        step = partial(moves.recover, now=now, owners=None if owners is None else frozenset(owners))
+        return await self._db.run(step)
 
     # --- questions -----------------------------------------------------------------------------------------------
 
@@ -184,9 +239,13 @@ class Registry:
         """How many tasks stand in each state; states without tasks are there with 0."""
         return await self._db.read(queries.state_counts)
 
-    async def money(self, caller: Caller) -> tuple[int, int]:
-        """(held, spent) in millionths: the prices of unfinished and of completed tasks that the caller may see."""
-        return await self._db.read(partial(queries.money, caller=caller))
+    async def balances(self, caller: Caller, now: float) -> tuple[Balance, Balance]:
+        """What the key, and its team (without one: the key), may spend and have spent in the current period."""
+        return await self._db.read(partial(accounts.balances, caller=caller, now=now))
+
+    async def audit(self) -> list[str]:
+        """One sentence for everything in the books that does not add up; none is as it must be."""
+        return await self._db.read(auditing.audit)
 
     async def secret(self, name: str) -> bytes:
         """A random secret of this database, made when it is first asked for and the same ever after."""

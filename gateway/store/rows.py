@@ -2,27 +2,50 @@
 
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any
 
 from gateway.store.schema import tasks
-from gateway.video import Failure, Mode, State, Task, VideoRequest
+from gateway.video import Failure, Mode, Money, State, Task, VideoRequest
 
 COLUMNS = tuple(tasks.c)
+OPENED_COLUMNS = (
+    "id",
+    "state",
+    "caller",
+    "team",
+    "dialect",
+    "request",
+    "fingerprint",
+    "mode",
+    "price",
+    "currency",
+    "money",
+    "upstream",
+    "key_id",
+    "attempts",
+    "progress",
+    "generating",
+    "created_at",
+    "hidden",
+)
+"""What `row_of` gives values to."""
 
 
 def row_of(task: Task) -> dict[str, Any]:
     """The values of a new row."""
     return {
         "id": task.id,
-        "state": task.state,
+        "state": task.state.value,
         "caller": task.caller,
         "team": task.team,
         "dialect": task.dialect,
         "request": json.dumps(task.request.canonical(), separators=(",", ":")),
         "fingerprint": task.fingerprint,
-        "mode": task.mode,
+        "mode": task.mode.value,
         "price": task.price,
         "currency": task.currency,
+        "money": task.money.value,
         "upstream": task.upstream,
         "key_id": task.key_id,
         "attempts": task.attempts,
@@ -35,11 +58,14 @@ def row_of(task: Task) -> dict[str, Any]:
 
 def changes_of(changes: dict[str, Any]) -> dict[str, Any]:
     """Changed fields of a task as columns."""
-    failure = changes.get("failure")
-    if failure is None:
-        return changes
-    columns = {name: value for name, value in changes.items() if name != "failure"}
-    return {**columns, "failure_code": failure.code, "failure_message": failure.message}
+    columns: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name == "failure":
+            columns["failure_code"] = value and value.code
+            columns["failure_message"] = value and value.message
+        else:
+            columns[name] = value.value if isinstance(value, StrEnum) else value
+    return columns
 
 
 def task_of(row: Sequence[Any]) -> Task:
@@ -55,6 +81,7 @@ def task_of(row: Sequence[Any]) -> Task:
         mode,
         price,
         currency,
+        money,
         upstream,
         key_id,
         upstream_id,
@@ -81,17 +108,18 @@ def task_of(row: Sequence[Any]) -> Task:
         mode=Mode(mode),
         price=price,
         currency=currency,
+        money=Money(money),
         upstream=upstream,
         key_id=key_id,
         upstream_id=upstream_id,
         attempts=attempts,
         progress=progress,
-        generating=generating,
+        generating=bool(generating),  # a driver may know numbers only
         link=link,
         failure=None if failure_code is None else Failure(failure_code, failure_message),
         created_at=created_at,
         started_at=started_at,
         finished_at=finished_at,
         looked_at=looked_at,
-        hidden=hidden,
+        hidden=bool(hidden),
     )

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from gateway.errors import StorageDown
 from gateway.store.database import Database
-from gateway.video import FINAL, State
+from gateway.video import FINAL, Money, State
 
 VERSION = 1
 _VERSION_NAME = "schema_version"
@@ -69,6 +69,7 @@ tasks = Table(
     Column("mode", Text, nullable=False),
     Column("price", BigInteger),
     Column("currency", Text, nullable=False),
+    Column("money", Text, nullable=False),
     Column("upstream", Text, nullable=False),
     Column("key_id", Text, nullable=False),
     Column("upstream_id", Text),
@@ -98,6 +99,11 @@ tasks = Table(
         "(failure_code IS NOT NULL AND failure_message IS NOT NULL)",
         name="failed_says_why",
     ),
+    CheckConstraint(_one_of("money", Money), name="money_is_known"),
+    # Where the money of a task may stand in each of its states: held until its end, and never in doubt after success.
+    CheckConstraint(f"({_one_of('state', FINAL)}) = (money <> 'held')", name="unfinished_holds"),
+    CheckConstraint("state <> 'completed' OR money = 'settled'", name="completed_is_settled"),
+    CheckConstraint("state <> 'refused' OR money = 'released'", name="refused_is_released"),
 )
 
 _receipt_held = tasks.c.upstream_id.is_not(None)
@@ -122,6 +128,9 @@ Index("tasks_lately", tasks.c.caller, tasks.c.created_at)
 # A repeat that an SDK marks is found by what it asks for (CONTRACT section 7).
 Index("tasks_fingerprint", tasks.c.caller, tasks.c.fingerprint, tasks.c.created_at)
 
+_is_suspended = tasks.c.money == Money.SUSPENDED.value
+Index("tasks_suspended", tasks.c.id, sqlite_where=_is_suspended, postgresql_where=_is_suspended)
+
 attempts = Table(
     "attempts",
     metadata,
@@ -130,6 +139,7 @@ attempts = Table(
     Column("upstream", Text, nullable=False),
     Column("key_id", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
+    Column("owner", Integer, nullable=False),  # the process that sends it (`presence.py`)
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("outcome", Text, nullable=False),
@@ -154,6 +164,107 @@ idempotency = Table(
     sqlite_with_rowid=False,
 )
 Index("idempotency_task", idempotency.c.task_id)
+
+# What an owner's tasks of one stretch of time (`periods.py`) hold and have spent: the sum over the tasks that were
+# opened in it, kept beside them so that a create need not add them up. An owner is `key:ID` or `team:ID`.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("starts_at", Double, primary_key=True),
+    Column("ends_at", Double, primary_key=True),
+    Column("limit", BigInteger),  # NULL where nothing is limited, or no longer in this stretch
+    Column("available", BigInteger),
+    Column("held", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    CheckConstraint("held >= 0 AND spent >= 0 AND available >= 0", name="nothing_is_owed"),
+    CheckConstraint('("limit" IS NULL) = (available IS NULL)', name="limited_or_not"),
+    CheckConstraint('"limit" = available + held + spent', name="money_adds_up"),
+    CheckConstraint("starts_at < ends_at", name="time_passes"),
+    sqlite_with_rowid=False,
+)
+
+# The ledger: what happened to the money of a task, line by line. Lines are added, never changed: `APPEND_ONLY` sees
+# to it.
+entries = Table(
+    "entries",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey("tasks.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("reason", Text),  # said by whoever moved the money by hand
+    CheckConstraint(_one_of("kind", ("reserve", "suspend", "resume", "settle", "release")), name="kind_is_known"),
+    CheckConstraint("(number = 1) = (kind = 'reserve') AND number >= 1", name="reserved_first"),
+    CheckConstraint("amount >= 0", name="amount_is_no_debt"),
+    sqlite_with_rowid=False,
+)
+_resolves = entries.c.kind.in_(("settle", "release"))
+Index(
+    "entries_resolved",  # each reservation is resolved once
+    entries.c.task_id,
+    unique=True,
+    sqlite_where=_resolves,
+    postgresql_where=_resolves,
+)
+
+APPEND_ONLY = {
+    "sqlite": [
+        f"CREATE TRIGGER entries_{change} BEFORE {change} ON entries "
+        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        for change in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION entries_are_kept() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$",
+        "CREATE TRIGGER entries_kept BEFORE UPDATE OR DELETE ON entries "
+        "FOR EACH STATEMENT EXECUTE FUNCTION entries_are_kept()",
+    ],
+}
+"""What keeps the lines of the ledger, for each kind of database."""
+
+# Tasks that wait for a key, with the whole request: `tasks` keeps an inline image by its digest only.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey("tasks.id"), primary_key=True, autoincrement=False),
+    Column("caller", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("request", Text, nullable=False),
+)
+Index("waiting_turn", waiting.c.caller, waiting.c.model, waiting.c.task_id)
+
+# Keys and teams made while the gateway runs. A key is known by the digest of its text, which is shown once, not kept.
+virtual_keys = Table(
+    "virtual_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("hint", Text, nullable=False),  # its last characters, to tell one from another
+    Column("team", Text),
+    Column("dialect", Text),
+    Column("models", Text, nullable=False),  # a JSON array of globs
+    Column("budget_amount", BigInteger),
+    Column("budget_period", Text),
+    Column("rpm", Integer),
+    Column("max_tasks", Integer),
+    Column("passthrough", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    CheckConstraint("budget_amount >= 0", name="budget_is_no_debt"),
+)
+teams = Table(
+    "teams",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("budget_amount", BigInteger),
+    Column("budget_period", Text),
+    Column("created_at", Double, nullable=False),
+    CheckConstraint("budget_amount >= 0", name="team_budget_is_no_debt"),
+)
 
 meta = Table(
     "meta",
@@ -182,6 +293,9 @@ def _create(connection: Connection) -> None:
     # Looked at again inside the transaction: another process may have begun at the same moment.
     version = _version_of(connection)
     metadata.create_all(connection)  # also what an older program of this version did not have yet
+    if version is None:
+        for statement in APPEND_ONLY[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
     if version is None:
         connection.execute(insert(meta), {"name": _VERSION_NAME, "value": str(VERSION)})
 

@@ -8,8 +8,8 @@ Rules for editors of this file:
    timeout, when another process wrote meanwhile.
 3. `synchronous=FULL`: in WAL mode, NORMAL loses the last commits in a power cut, and a lost intention is a video
    bought twice.
-4. A storage failure becomes StorageDown here, once. Its cause carries the driver's words for the log, never the
-   values: `hide_parameters` keeps prompts out of every exception and log line.
+4. Every error of the driver is translated here, once (`lane.told`). Its cause carries the driver's words for the log,
+   never the values: `hide_parameters` keeps prompts out of every exception and log line.
 """
 
 import sqlite3
@@ -20,14 +20,14 @@ from sqlalchemy import URL, Connection, create_engine, exc
 from sqlalchemy.pool import NullPool
 
 from gateway.errors import StorageDown
-from gateway.store.lane import RETRY_AFTER_S, Job
+from gateway.store.lane import Job, storage_down, told
 
 _WRITER = ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 _READER = ("PRAGMA query_only=ON",)  # a step that writes must not slip in among the reads
 
 
 class SqliteWorker:
-    """One connection of one thread. Runs each group as one transaction, each step in its own savepoint."""
+    """One connection of one thread. Runs each group as one transaction, and each step so that it fails alone."""
 
     def __init__(self, url: URL, *, writes: bool, busy_timeout_s: float) -> None:
         self.engine = create_engine(
@@ -46,13 +46,19 @@ class SqliteWorker:
         try:
             connection = self._connected()
             with connection.begin():
+                driver = _driver(connection)
                 # Here and not in SQLAlchemy's "begin" event: an engine with events pays for them at every statement.
-                _driver(connection).execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
-                for job in jobs:
-                    _run_in_savepoint(connection, job)
+                driver.execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
+                if len(jobs) == 1:
+                    _run_alone(connection, driver, jobs[0])
+                else:
+                    for job in jobs:
+                        _run_in_savepoint(connection, driver, job)
+        except _StepFailed:
+            pass  # the transaction was its alone, and is rolled back
         except (exc.DBAPIError, sqlite3.Error) as error:
             for job in jobs:
-                job.error = _storage_down(error)
+                job.error = storage_down(error)
             self.close()  # whatever state the connection is in, the next group starts afresh
         self.is_sound = not any(isinstance(job.error, StorageDown) for job in jobs)
 
@@ -84,38 +90,39 @@ def _set_up(driver: sqlite3.Connection, writes: bool) -> None:
         driver.execute(pragma)
 
 
-def _run_in_savepoint(connection: Connection, job: Job) -> None:
+class _StepFailed(Exception):
+    """The only step of a transaction failed, and its job has been told."""
+
+
+def _run_alone(connection: Connection, driver: sqlite3.Connection, job: Job) -> None:
+    # Most groups are one step: its transaction is savepoint enough.
+    try:
+        job.value = job.step(connection)
+    except BaseException as error:
+        job.error = told(error, sqlite3)
+        raise _StepFailed from None
+    if not driver.in_transaction:
+        raise _rolled_back()
+
+
+def _run_in_savepoint(connection: Connection, driver: sqlite3.Connection, job: Job) -> None:
     # Straight to the driver: SQLAlchemy's begin_nested() costs 54 µs a step, this 1.3.
-    driver = _driver(connection)
     driver.execute("SAVEPOINT step")
     try:
         job.value = job.step(connection)
     except BaseException as error:
-        job.error = _told(error)
+        job.error = told(error, sqlite3)
         if not driver.in_transaction:
             # A full disk makes SQLite take back everything at once, the neighbours' work too: all must be told.
-            raise sqlite3.OperationalError("the whole transaction was rolled back") from error
+            raise _rolled_back() from error
         driver.execute("ROLLBACK TO step")
     driver.execute("RELEASE step")
+
+
+def _rolled_back() -> sqlite3.Error:
+    return sqlite3.OperationalError("the whole transaction was rolled back")
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:
     driver: Any = connection.connection.driver_connection
     return driver  # type: ignore[no-any-return]  # SQLAlchemy cannot know which driver it is
-
-
-def _told(error: BaseException) -> BaseException:
-    """The exception for the coroutine that waits: storage failures translated, the step's own ones as they are."""
-    if isinstance(error, exc.OperationalError | exc.InternalError) or type(error) is exc.DatabaseError:
-        return _storage_down(error)
-    if isinstance(error, StopIteration):  # a future refuses it
-        told = RuntimeError("a step raised StopIteration")
-        told.__cause__ = error
-        return told
-    return error
-
-
-def _storage_down(cause: BaseException) -> StorageDown:
-    error = StorageDown("The gateway's storage does not answer.", retry_after=RETRY_AFTER_S)
-    error.__cause__ = cause
-    return error

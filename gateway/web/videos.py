@@ -6,7 +6,7 @@ from functools import partial
 
 from gateway import ids, jsontext
 from gateway.dialects import DIALECTS
-from gateway.dialects.speaking import Balance, Lister
+from gateway.dialects.speaking import Lister
 from gateway.errors import InvalidRequest
 from gateway.flows import content, poll
 from gateway.flows.quote import quote
@@ -125,9 +125,9 @@ class Videos:
 
         async def handle(exchange: Exchange) -> Answer:
             exchange.dialect = speaker
-            held, spent = await self._parts.registry.money(self._tasks.admit(exchange))
-            balance = Balance(limit=None, held=held, spent=spent)
-            return Answer(200, jsontext.write(DIALECTS[speaker].render_balance(balance, balance)))
+            caller = self._tasks.admit(exchange)
+            own, teams = await self._parts.registry.balances(caller, self._parts.clock())
+            return Answer(200, jsontext.write(DIALECTS[speaker].render_balance(own, teams)))
 
         return handle
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway import errors
 from gateway.dialects import evolink, minimax, newapi, openai, toapis
 from gateway.dialects.speaking import Dialect
 from gateway.video import Failure, Mode, State, Task, VideoRequest
@@ -96,26 +95,3 @@ def with_field(path: str, value: Any) -> dict[str, Any]:
     where, _, name = path.rpartition(".")
     field: dict[str, Any] = {where: {name: value}} if where else {name: value}
     return {"model": "MiniMax-Hailuo-02", **field}
-
-
-# Not in the tree yet; their rows are.
-
-
-class BudgetSpent(errors.PolicyError):
-    status = 402
-    code = "budget_spent"
-
-
-class TooManyTasks(errors.PolicyError):
-    status = 429
-    code = "too_many_tasks"
-
-
-class KeyReused(errors.CallerError):
-    status = 422
-    code = "idempotency_key_reused"
-
-
-class TwinRunning(errors.CallerError):
-    status = 409
-    code = "twin_running"

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 from gateway import errors
 from gateway.errors import GatewayError
-from tests.dialects.factory import BudgetSpent, KeyReused, TooManyTasks, TwinRunning
 
 
 class Line(NamedTuple):
@@ -57,7 +56,7 @@ CONTRACT: list[tuple[Line, list[type[GatewayError]]]] = [
             openai=(429, "insufficient_quota", "insufficient_quota"),
             minimax=1008,
         ),
-        [BudgetSpent],
+        [errors.BudgetSpent],
     ),
     (
         Line(
@@ -117,7 +116,7 @@ CONTRACT: list[tuple[Line, list[type[GatewayError]]]] = [
             openai=(422, "idempotency_key_reused", BAD),
             minimax=2013,
         ),
-        [KeyReused],
+        [errors.KeyReused],
     ),
     (
         Line(
@@ -127,7 +126,7 @@ CONTRACT: list[tuple[Line, list[type[GatewayError]]]] = [
             openai=(409, "twin_running", BAD),
             minimax=1041,
         ),
-        [TwinRunning],
+        [errors.TwinRunning],
     ),
     (
         Line(
@@ -157,7 +156,7 @@ CONTRACT: list[tuple[Line, list[type[GatewayError]]]] = [
             openai=(429, "rate_limit_exceeded", "rate_limit_error"),
             minimax=1041,
         ),
-        [errors.TooFast, TooManyTasks, errors.KeyBusy],
+        [errors.TooFast, errors.TooManyTasks, errors.KeyBusy],
     ),
     (
         Line(

@@ -9,7 +9,7 @@ from gateway.dialects import evolink
 from gateway.dialects.speaking import Action
 from gateway.errors import Internal, ModelNotAllowed
 from gateway.video import Mode, Offer, VideoRequest
-from tests.dialects.factory import SPOKEN, BudgetSpent, parse, understood
+from tests.dialects.factory import SPOKEN, parse, understood
 
 CATALOG = Catalog.shipped()
 FIRST, LAST = "https://example.com/first.jpg", "https://example.com/last.jpg"

@@ -10,7 +10,7 @@ from gateway import errors
 from gateway.dialects import evolink, minimax, newapi, openai, toapis
 from gateway.dialects.speaking import Action
 from gateway.errors import GatewayError, InvalidRequest, Problem, Spent
-from tests.dialects.factory import SPOKEN, BudgetSpent
+from tests.dialects.factory import SPOKEN
 from tests.dialects.situations import CONTRACT, Line
 
 TABLES: dict[str, set[str]] = {
@@ -185,7 +185,7 @@ def test_an_unknown_task_on_evolinks_tasks_page_is_a_matter_of_the_task_id() -> 
 @pytest.mark.parametrize(
     ("error", "suggestion"),
     [
-        (BudgetSpent("no"), "ask whoever runs this gateway to raise the budget"),
+        (errors.BudgetSpent("no"), "ask whoever runs this gateway to raise the budget"),
         (errors.TooFast("no", retry_after=60), "retry after 60 seconds"),
         (errors.TooFast("no"), "retry in a moment"),
         (errors.Draining("no", retry_after=30), "retry after 30 seconds"),

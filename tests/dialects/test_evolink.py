@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.dialects import evolink
-from gateway.dialects.speaking import Balance, View
-from gateway.video import VideoRequest
+from gateway.dialects.speaking import View
+from gateway.video import Balance, VideoRequest
 from tests.dialects.factory import LINK, REQUEST, WORD, make_task, params, parse, problems, understood
 
 FIRST, LAST = "https://example.com/first.jpg", "https://example.com/last.jpg"

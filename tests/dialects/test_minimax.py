@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.dialects import minimax
-from gateway.dialects.speaking import Balance, FileDialect, View
-from gateway.video import Failure, Mode, VideoRequest
+from gateway.dialects.speaking import FileDialect, View
+from gateway.video import Balance, Failure, Mode, VideoRequest
 from tests.dialects.factory import ID, LINK, WORD, make_task, parse, problems, understood
 
 FIRST, LAST = "https://example.com/first.jpg", "https://example.com/last.jpg"

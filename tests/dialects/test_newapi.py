@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.dialects import newapi
-from gateway.dialects.speaking import Balance, View
-from gateway.video import Mode
+from gateway.dialects.speaking import View
+from gateway.video import Balance, Mode
 from tests.dialects.factory import LINK, WORD, make_task, params, parse, problems, understood
 
 FIRST, LAST, OTHER = "https://example.com/start_frame.png", "https://example.com/last.png", "https://example.com/other"

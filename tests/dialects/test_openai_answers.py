@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.dialects import openai
-from gateway.dialects.speaking import Balance, Lister, View
-from gateway.video import Mode, VideoRequest
+from gateway.dialects.speaking import Lister, View
+from gateway.video import Balance, Mode, VideoRequest
 from tests.dialects.factory import ID, LINK, REQUEST, WORD, make_task
 
 VIDEO = {

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.dialects import toapis
-from gateway.dialects.speaking import Balance, View
+from gateway.dialects.speaking import View
+from gateway.video import Balance
 from tests.dialects.factory import LINK, WORD, make_task, params, parse, problems, understood
 
 FIRST, LAST = "https://example.com/first-frame.jpg", "https://example.com/last.jpg"

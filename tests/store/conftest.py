@@ -1,6 +1,7 @@
 """The smallest world a store needs: a file, a request, and somebody who asks."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.store import Database, Registry, Verdict, prepare
+from gateway.store import Database, Registry, Verdict, Wait, prepare
 from gateway.video import Caller, Failure, Look, Mode, Offer, Receipt, Route, State, Status, Task, VideoRequest
 
 NOW = 1_800_000_000.0
@@ -49,7 +50,7 @@ class World:
             yield Registry(db)
 
     async def opened(self, registry: Registry, **changes: Any) -> Task:
-        given = {"request": self.request, "caller": self.caller, "offer": self.offer, "route": self.route}
+        given = {"request": self.request, "caller": self.caller, "offer": self.offer, "place": self.route}
         task, is_new = await registry.open(**{**given, **changes}, currency="USD", now=self.now)
         assert is_new
         return task
@@ -58,8 +59,9 @@ class World:
         """A fresh task in this state, brought there by the moves themselves."""
         task = await self.opened(registry)
         later = self.now + 1
-        if state is State.QUEUED:  # nothing queues yet: put it there by hand
-            self.execute("UPDATE tasks SET state = 'queued' WHERE id = ?", task.id)
+        if state is State.QUEUED:
+            verdict = Verdict("rate_limited", "H20", 429)
+            await registry.requeue(task, verdict, Wait(json.dumps(task.request.canonical()), 100, None), later)
         elif state is State.UNCONFIRMED:
             await registry.doubt(task, Verdict("submission_unconfirmed", "T9"), later)
         elif state is State.REFUSED:
@@ -82,7 +84,14 @@ class World:
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table."""
-        order = {"tasks": "id", "attempts": "task_id, number", "meta": "name"}
+        order = {
+            "tasks": "id",
+            "attempts": "task_id, number",
+            "entries": "task_id, number",
+            "accounts": "owner, starts_at, ends_at",
+            "waiting": "task_id",
+            "meta": "name",
+        }
         return {name: self.execute(f"SELECT * FROM {name} ORDER BY {key}") for name, key in order.items()}  # noqa: S608
 
 

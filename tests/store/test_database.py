@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, insert, select
-from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import StorageDown
-from gateway.store import Database, prepare
+from gateway.store import Database, RuleBroken, prepare
 from gateway.store.schema import meta
 
 NOBODY = 65_534
@@ -46,6 +45,10 @@ def pragma(name):
         return result.scalar() if result.returns_rows else None
 
     return step
+
+
+def driver(connection):
+    return connection.connection.driver_connection
 
 
 def commits_of(db):
@@ -147,11 +150,73 @@ def test_a_failing_step_takes_back_its_own_work_and_nobody_elses(world, run):
             await first
             outcomes = await asyncio.gather(*group, return_exceptions=True)
             assert [type(outcome) for outcome in outcomes] == [
-                type(None), LookupError, type(None), IntegrityError, type(None), RuntimeError,
+                type(None), LookupError, type(None), RuleBroken, type(None), RuntimeError,
             ]  # fmt: skip
             assert len(commits) == 2
             assert await db.read(names) == {"first", "a", "b", "c"}
             assert db.is_writable
+
+    run(story)
+
+
+def test_a_step_that_fails_alone_takes_back_its_own_work(world, run):
+    def write_and_fail(connection):
+        put("half")(connection)
+        raise LookupError("my own trouble")
+
+    async def story():
+        async with world.database() as db:
+            commits = commits_of(db)
+            with pytest.raises(LookupError):
+                await db.run(write_and_fail)
+            assert len(commits) == 0
+            assert db.is_writable
+            assert await db.read(names) == set()
+            await db.run(put("half"))
+
+    run(story)
+
+
+def test_a_step_that_closed_its_own_transaction_is_told_that_nothing_is_sure(world, run):
+    def swallow_and_write(connection):
+        driver(connection).rollback()  # as SQLite does by itself when the disk is full
+        return "done"
+
+    async def story():
+        async with world.database() as db:
+            with pytest.raises(StorageDown):
+                await db.run(swallow_and_write)
+            await db.run(put("after"))
+            assert await db.read(names) == {"after"}
+
+    run(story)
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_an_error_of_the_driver_is_translated_whether_it_comes_bare_or_wrapped(world, run, group):
+    twice = "INSERT INTO meta VALUES ('a', 'secret'), ('a', 'secret')"
+    nowhere = "INSERT INTO nowhere VALUES ('secret')"
+    cases = [
+        (lambda connection: driver(connection).execute(twice), RuleBroken),
+        (lambda connection: connection.exec_driver_sql(twice), RuleBroken),
+        (lambda connection: driver(connection).execute(nowhere), StorageDown),
+        (lambda connection: connection.exec_driver_sql(nowhere), StorageDown),
+    ]
+
+    async def story():
+        async with world.database() as db:
+            for step, kind in cases:
+                with locked(world.path):  # so that the steps make one group behind the first
+                    first = asyncio.create_task(db.run(lambda _: None))
+                    await asyncio.sleep(0.02)
+                    steps = [asyncio.create_task(db.run(step)) for _ in range(group)]
+                    await asyncio.sleep(0.02)
+                await first
+                for outcome in await asyncio.gather(*steps, return_exceptions=True):
+                    assert type(outcome) is kind
+                    assert outcome.__cause__ is not None
+                    assert "secret" not in str(outcome)
+            assert await db.read(names) == set()
 
     run(story)
 
@@ -348,7 +413,7 @@ def test_no_value_appears_in_an_exception(world, run):
     async def story():
         async with world.database() as db:
             await db.run(put("a"))
-            for step, kind in ((put("a", prompt), IntegrityError), (unknown_table, StorageDown)):
+            for step, kind in ((put("a", prompt), RuleBroken), (unknown_table, StorageDown)):
                 with pytest.raises(kind) as caught:
                     await db.run(step)
                 assert "secret prompt" not in "".join(traceback.format_exception(caught.value))

@@ -1,13 +1,14 @@
 """Every move from every state: the legal ones arrive, all others leave everything as it was."""
 
+import sqlite3
 from dataclasses import replace
 
 import pytest
 
 from gateway.errors import Draining, KeyBusy
-from gateway.store import Verdict, WrongState
+from gateway.store import Verdict, Wait, WrongState
 from gateway.store.moves import TOUCH_S
-from gateway.video import FINAL, Failure, Look, Receipt, Route, State, Status
+from gateway.video import FINAL, Balance, Failure, Look, Money, Receipt, Route, State, Status
 
 FAILURE = Failure("upstream_task_missing", "The upstream no longer knows the task.")
 REFUSAL = Verdict("rate_limited", "H20", 429)
@@ -23,6 +24,12 @@ MOVES = {
     "note failure": lambda registry, task: registry.note(task.id, Look(Status.FAILED, failure=FAILURE), LATER),
     "relocate": lambda registry, task: registry.relocate(task.id, "https://x/2", LATER),
     "fail": lambda registry, task: registry.fail(task.id, FAILURE, LATER),
+    "dispatch": lambda registry, task: registry.dispatch(task, Route("toa", "key-9"), LATER),
+    "requeue": lambda registry, task: registry.requeue(task, REFUSAL, Wait("{}", 100, None), LATER),
+    "drop": lambda registry, task: registry.drop(task.id, FAILURE, LATER),
+    "adopt": lambda registry, task: registry.adopt(task.id, Receipt("another id"), LATER),
+    "release": lambda registry, task: registry.resolve(task.id, Money.RELEASED, "asked them", LATER),
+    "settle": lambda registry, task: registry.resolve(task.id, Money.SETTLED, "on the invoice", LATER),
 }
 LEADS_TO = {
     ("turn", State.OPENED): State.OPENED,
@@ -37,6 +44,11 @@ LEADS_TO = {
     ("relocate", State.COMPLETED): State.COMPLETED,
     ("fail", State.RUNNING): State.FAILED,
     ("fail", State.UNCONFIRMED): State.FAILED,
+    ("dispatch", State.QUEUED): State.OPENED,
+    ("requeue", State.OPENED): State.QUEUED,
+    ("drop", State.QUEUED): State.FAILED,
+    ("adopt", State.UNCONFIRMED): State.RUNNING,
+    ("release", State.UNCONFIRMED): State.REFUSED,
 }
 ALL = [(move, state) for move in MOVES for state in State]
 LEGAL = [case for case in ALL if case in LEADS_TO]
@@ -245,5 +257,70 @@ def test_giving_up_looks_at_the_states_it_was_told(world, run, state):
                     with pytest.raises(WrongState):
                         await registry.fail(task.id, FAILURE, LATER, {asked})
                     assert world.everything() == before
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("hand", "leads_to", "money"),
+    [
+        ("adopt", State.RUNNING, Money.HELD),
+        ("release", State.FAILED, Money.RELEASED),
+        ("settle", State.FAILED, Money.SETTLED),
+    ],
+)
+def test_suspended_money_moves_by_a_persons_hand_alone_and_once(world, run, hand, leads_to, money):
+    async def story():
+        async with world.registry() as registry:
+            task = await world.in_state(registry, State.UNCONFIRMED)
+            given_up = await registry.fail(task.id, FAILURE, LATER)
+            assert given_up.money is Money.SUSPENDED
+            assert (await registry.balances(world.caller, LATER))[0] == Balance(None, 280_000, 0)  # it still counts
+            moved = await MOVES[hand](registry, given_up)
+            assert (moved.state, moved.money) == (leads_to, money)
+            assert await registry.get(task.id) == moved
+            if moved.is_final:
+                for again in ("adopt", "release", "settle"):
+                    with pytest.raises(WrongState):
+                        await MOVES[again](registry, moved)
+
+    run(story)
+
+
+def test_a_late_success_settles_once_after_it_was_given_up_and_adopted(world, run):
+    async def story():
+        async with world.registry() as registry:
+            task = await world.in_state(registry, State.UNCONFIRMED)
+            await registry.fail(task.id, FAILURE, LATER)
+            await registry.adopt(task.id, Receipt("late"), LATER + 1)
+            await registry.fail(task.id, FAILURE, LATER + 2)
+            await registry.adopt(task.id, Receipt("late"), LATER + 3)
+            done = await registry.note(task.id, Look(Status.COMPLETED, link="https://x/v.mp4"), LATER + 4)
+            assert (done.state, done.money) == (State.COMPLETED, Money.SETTLED)
+            assert (await registry.balances(world.caller, LATER))[0] == Balance(None, 0, 280_000)
+            kinds = [kind for (kind,) in world.execute("SELECT kind FROM entries ORDER BY number")]
+            assert kinds == ["reserve", "suspend", "resume", "suspend", "resume", "settle"]
+
+    run(story)
+
+
+def test_a_failed_generation_is_spent_where_the_upstream_charges_for_it(world, run):
+    async def story():
+        async with world.registry() as registry:
+            task = await world.in_state(registry, State.RUNNING)
+            look = Look(Status.FAILED, failure=FAILURE)
+            failed = await registry.note(task.id, look, LATER, failed_is_spent=True)
+            assert (failed.state, failed.money) == (State.FAILED, Money.SETTLED)
+
+    run(story)
+
+
+def test_the_ledger_keeps_what_was_written(world, run):
+    async def story():
+        async with world.registry() as registry:
+            await world.in_state(registry, State.COMPLETED)
+            for change in ("UPDATE entries SET amount = 0", "DELETE FROM entries"):
+                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                    world.execute(change)
 
     run(story)

@@ -6,12 +6,24 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from gateway import ids
 from gateway.errors import KeyReused, StorageDown
-from gateway.store import Database, ReceiptTaken, Registry, Verdict, prepare, twins
-from gateway.video import Caller, Claim, Failure, Look, Mode, Offer, Receipt, Route, State, Status, VideoRequest
+from gateway.store import Database, ReceiptTaken, Registry, RuleBroken, Verdict, prepare, twins
+from gateway.video import (
+    Balance,
+    Caller,
+    Claim,
+    Failure,
+    Look,
+    Mode,
+    Offer,
+    Receipt,
+    Route,
+    State,
+    Status,
+    VideoRequest,
+)
 
 FULL = VideoRequest(
     model="MiniMax-Hailuo-02",
@@ -68,7 +80,7 @@ def test_numbers_that_are_always_taken_end_in_an_error(world, run, monkeypatch):
     async def story():
         async with world.registry() as registry:
             await world.opened(registry)
-            with pytest.raises(IntegrityError):
+            with pytest.raises(RuleBroken):
                 await world.opened(registry)
             assert world.execute("SELECT count(*) FROM tasks") == [(1,)]
 
@@ -78,7 +90,7 @@ def test_numbers_that_are_always_taken_end_in_an_error(world, run, monkeypatch):
 def test_a_task_that_breaks_a_rule_is_not_opened_and_does_not_show_its_prompt(world, run):
     async def story():
         async with world.registry() as registry:
-            with pytest.raises(IntegrityError) as caught:
+            with pytest.raises(RuleBroken) as caught:
                 await world.opened(registry, offer=replace(world.offer, price=-1))
             assert world.request.prompt not in "".join(traceback.format_exception(caught.value))
             assert world.everything()["tasks"] == world.everything()["attempts"] == []
@@ -95,7 +107,7 @@ def test_when_storage_is_down_nothing_is_opened_and_no_prompt_is_shown(world, ru
             with pytest.raises(StorageDown) as caught:
                 await world.opened(registry, request=long)
             told = "".join(traceback.format_exception(caught.value))
-            assert "INSERT INTO tasks" in told  # the log learns what failed, and where
+            assert "_OPEN_TASK" in told  # the log learns what failed, and where
             assert world.request.prompt not in told
             assert world.request.prompt not in str(vars(caught.value))
             assert world.everything()["tasks"] == []
@@ -143,7 +155,7 @@ def test_the_same_id_of_another_upstream_is_another_receipt(world, run):
     async def story():
         async with world.registry() as registry:
             await registry.start(await world.opened(registry), Receipt("u-1"), world.now)
-            other = await world.opened(registry, route=Route("toa", "key-1"))
+            other = await world.opened(registry, place=Route("toa", "key-1"))
             assert (await registry.start(other, Receipt("u-1"), world.now)).state is State.RUNNING
 
     run(story)
@@ -231,7 +243,9 @@ def test_a_caller_sees_the_tasks_of_the_team_or_else_of_the_key(world, run):
             for caller in callers:
                 visible = sorted((task for task in tasks if caller.may_see(task)), key=lambda task: -task.id)
                 assert await registry.of_caller(caller, 100) == visible
-                assert await registry.money(caller) == (280_000 * len(visible), 0)
+                _, owners = await registry.balances(caller, world.now)
+                own = [task for task in tasks if task.caller == caller.key_id]
+                assert owners == Balance(None, 280_000 * len(visible if caller.team else own), 0)
                 assert await registry.of_caller(caller, 1) == visible[:1]
                 assert await registry.of_caller(caller, 100, after=visible[0].id) == visible[1:]
                 assert await registry.of_caller(caller, 100, oldest_first=True) == visible[::-1]
@@ -249,8 +263,9 @@ def test_money_is_held_until_the_end_and_spent_only_on_videos(world, run):
             await world.opened(registry, offer=replace(world.offer, price=None))
             counts = await registry.state_counts()
             held = counts[State.QUEUED] + counts[State.OPENED] - 1 + counts[State.RUNNING] + counts[State.UNCONFIRMED]
-            assert await registry.money(world.caller) == (280_000 * held, 280_000 * counts[State.COMPLETED])
-            assert await registry.money(Caller("nobody")) == (0, 0)
+            own, _ = await registry.balances(world.caller, world.now)
+            assert own == Balance(None, 280_000 * held, 280_000 * counts[State.COMPLETED])
+            assert await registry.balances(Caller("nobody"), world.now) == (Balance(None, 0, 0), Balance(None, 0, 0))
 
     run(story)
 
@@ -262,7 +277,7 @@ def test_tasks_are_counted_by_state_and_by_key(world, run):
             assert await registry.live_counts() == {}
             for state in State:
                 await world.in_state(registry, state)
-            await world.opened(registry, route=Route("toa", "key-9"))
+            await world.opened(registry, place=Route("toa", "key-9"))
             assert await registry.state_counts() == {**dict.fromkeys(State, 1), State.OPENED: 2}
             assert await registry.live_counts() == {("evo", "key-1"): 3, ("toa", "key-9"): 1}
 
@@ -311,7 +326,7 @@ def test_a_hidden_task_lives_on_unread(world, run):
             assert await registry.of_caller(world.caller, 100) == [kept]
             started = await registry.start(hidden, Receipt("task-1"), now=world.now + 1)
             assert started.hidden
-            assert await registry.money(world.caller) == (560_000, 0)
+            assert (await registry.balances(world.caller, world.now))[0] == Balance(None, 560_000, 0)
 
     run(story)
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_the_file_itself_refuses_an_impossible_attempt(world, run, change):
 def test_a_task_without_a_price_may_be_kept(world, run):
     async def story():
         async with world.registry() as registry:
-            await world.opened(registry)
-            world.execute("UPDATE tasks SET price = NULL")
+            task = await world.opened(registry, offer=replace(world.offer, price=None))
+            assert await registry.get(task.id) == task
 
     run(story)
