@@ -1,0 +1,43 @@
+"""What can be found at the beginning of a file that should be a picture."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Format(StrEnum):
+    """The formats that upstreams take (FACTS 4.2)."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    WEBP = "WebP"
+
+
+class Flaw(StrEnum):
+    """Why there is no header. A closed set."""
+
+    EMPTY = "empty"
+    NOT_AN_IMAGE = "not_an_image"
+    OTHER_FORMAT = "other_format"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    OVERLONG = "overlong"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture says of itself: its format, and its size in pixels as stored."""
+
+    format: Format
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """No header. `detail` names the other format, or what is damaged; empty where there is no more to say."""
+
+    flaw: Flaw
+    detail: str = ""
+
+
+Finding = Header | Unreadable
