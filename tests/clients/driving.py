@@ -20,7 +20,8 @@ import pytest
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = Path(sys.prefix) / "clients"
-GIVE_UP_S = 20.0
+GIVE_UP_S = 120.0
+END_S = 30.0
 # Neither a proxy of this machine nor anybody's account may have a say.
 _KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "TMPDIR")
 
@@ -76,7 +77,7 @@ class Process:
         if process is None:
             return
         with process:  # closes its stdin, at which it ends
-            patience = threading.Timer(5, process.kill)
+            patience = threading.Timer(END_S, process.kill)
             patience.start()
         patience.cancel()
 

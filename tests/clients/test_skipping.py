@@ -38,7 +38,7 @@ def run(folder: Path, *files: str, forbidden: bool) -> subprocess.CompletedProce
         env=env | ({MAY_NOT_SKIP: "1"} if forbidden else {}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

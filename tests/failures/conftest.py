@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from gateway.catalog import Catalog
-from gateway.flows import submit, sweep
+from gateway.flows import carry, sweep
 from gateway.parts import Parts
 from gateway.store import sqlite
 from tests.fakes.upstream import invalid_names_fail
@@ -25,7 +25,7 @@ async def _sweep_only_when_told(parts: Parts) -> None:
 def quick_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", invalid_names_fail(socket.getaddrinfo))
     monkeypatch.setattr(sweep, "run", _sweep_only_when_told)
-    monkeypatch.setattr(submit, "ONCE_MORE_AFTER_S", 0.02)  # one test keeps the real second
+    monkeypatch.setattr(carry, "ONCE_MORE_AFTER_S", 0.02)  # one test keeps the real second
     # Some hundred gateways are opened here. None of them meets a power cut, and these are most of what one costs.
     monkeypatch.setattr(sqlite, "_WRITER", ("PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON"))
     monkeypatch.setattr(ssl, "create_default_context", _TRUST)

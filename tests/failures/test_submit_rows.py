@@ -7,9 +7,9 @@ and a second upstream standing by, where only a proof that nothing was bought ma
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from enum import Enum
 from pathlib import Path
@@ -96,6 +96,8 @@ class Case:
     """Like the case before it but for a body or a wait: told alone, and not played in company."""
     asks: tuple[tuple[str, Any], ...] = ()
     """What the client's body says beside model and prompt."""
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    """Of the gateway, where the case ends by one of them."""
 
     def __str__(self) -> str:
         return f"{self.row} {self.what}"
@@ -139,6 +141,12 @@ _UNREACHED: dict[str, Any] = {
     "status": 503, "repeat": "true", "retry_after": (5, 30), "key": KeyState.RESTING, "way": Way.ANOTHER_UPSTREAM,
 }  # fmt: skip
 _DISTRUSTED: dict[str, Any] = {"status": 502, "way": Way.ANOTHER_UPSTREAM}
+# Where a time-out is all that can happen, the case may be short. Where something has to arrive before it, there is
+# time for a machine that stands still meanwhile.
+_UNCONNECTED: dict[str, Any] = {"timeouts": {"connect_s": 0.3}}
+_SILENT: dict[str, Any] = {"timeouts": {"read_s": 0.5}}
+_SILENT_LATER: dict[str, Any] = {"timeouts": {"read_s": 2}}
+_IN_DROPS: dict[str, Any] = {"timeouts": {"total_s": 2}}
 
 
 def _pieces(body: bytes) -> tuple[bytes, bytes]:
@@ -157,9 +165,10 @@ _TWO_LENGTHS = response(200, CREATED, [("Content-Length", "7")])
 TRANSPORT = [
     refused("T1", "the name does not exist", None, **_UNREACHED, spot=Spot.UNKNOWN, calls=0),
     refused("T2", "connection refused", None, **_UNREACHED, spot=Spot.CLOSED, calls=0),
-    refused("T3", "connecting takes too long", None, **_UNREACHED, spot=Spot.FULL, calls=0),
+    refused("T3", "connecting takes too long", None, **_UNREACHED, **_UNCONNECTED, spot=Spot.FULL, calls=0),
     refused(
-        "T3", "the TLS handshake takes too long", silent_from_the_start(), **_UNREACHED, spot=Spot.FAKE_BY_TLS, calls=2
+        "T3", "the TLS handshake takes too long", silent_from_the_start(), **_UNREACHED, **_UNCONNECTED,
+        spot=Spot.FAKE_BY_TLS, calls=2,
     ),
     refused("T2", "RST in the TLS handshake", reset_unread(), **_UNREACHED, spot=Spot.FAKE_BY_TLS, calls=2),
     refused("T2", "FIN in the TLS handshake", finish_unread(), **_UNREACHED, spot=Spot.FAKE_BY_TLS, calls=2),
@@ -170,19 +179,27 @@ TRANSPORT = [
     doubt("T7", "RST after the whole body", bytes_then(b"", "reset", buys=True)),
     doubt("T7", "FIN after the whole body", bytes_then(b"", "finish", buys=True)),
     doubt("T7", "FIN after the whole body, and nothing bought", bytes_then(b"", "finish", buys=False)),
-    doubt("T9", "no answer at all", bytes_then(b"", "hang", buys=True)),
-    doubt("T9", "no answer at all, and nothing bought", bytes_then(b"", "hang", buys=False), alone_only=True),
-    doubt("T9", "the headers come in drops", drip(HEADERS[:20], HEADERS[20:], 0.1, buys=True), alone_only=True),
-    taken("T9", "the body comes in drops, the id early", drip(_AFTER_ID, b"x" * 50, 0.1, buys=True), alone_only=True),
-    doubt("T9", "the body comes in drops, the id late", drip(_BEFORE_ID, b"x" * 50, 0.1, buys=True)),
+    doubt("T9", "no answer at all", bytes_then(b"", "hang", buys=True), **_SILENT),
+    doubt(
+        "T9", "no answer at all, and nothing bought", bytes_then(b"", "hang", buys=False), **_SILENT, alone_only=True
+    ),
+    doubt(
+        "T9", "the headers come in drops", drip(HEADERS[:20], HEADERS[20:], 0.1, buys=True), **_IN_DROPS,
+        alone_only=True,
+    ),
+    taken(
+        "T9", "the body comes in drops, the id early", drip(_AFTER_ID, b"x" * 50, 0.1, buys=True), **_IN_DROPS,
+        alone_only=True,
+    ),
+    doubt("T9", "the body comes in drops, the id late", drip(_BEFORE_ID, b"x" * 50, 0.1, buys=True), **_IN_DROPS),
     doubt("T10", "the status line, then FIN", bytes_then(b"HTTP/1.1 200 OK\r\n", "finish", buys=True)),
     doubt("T10", "the status line, then RST", bytes_then(b"HTTP/1.1 200 OK\r\n", "reset", buys=True)),
     doubt("T10", "the headers, then FIN", bytes_then(HEADERS, "finish", buys=True)),
     doubt("T10", "the headers, then RST", bytes_then(HEADERS, "reset", buys=True)),
-    doubt("T10", "the headers, then silence", bytes_then(HEADERS, "hang", buys=True), alone_only=True),
+    doubt("T10", "the headers, then silence", bytes_then(HEADERS, "hang", buys=True), **_SILENT, alone_only=True),
     taken("T10", "RST after the id", bytes_then(_AFTER_ID, "reset", buys=True)),
     taken("T10", "FIN after the id", bytes_then(_AFTER_ID, "finish", buys=True)),
-    taken("T10", "silence after the id", bytes_then(_AFTER_ID, "hang", buys=True), alone_only=True),
+    taken("T10", "silence after the id", bytes_then(_AFTER_ID, "hang", buys=True), **_SILENT_LATER, alone_only=True),
     doubt("T10", "RST inside the id", bytes_then(_BEFORE_ID, "reset", buys=True)),
     doubt("T10", "FIN inside the id", bytes_then(_BEFORE_ID, "finish", buys=True)),
     taken("T10", "chunks that break off after the id", chunked(CREATED[:200], buys=True, is_ended=False)),
@@ -458,7 +475,7 @@ def test_alone_the_client_is_told_what_the_outcome_means(case: Case, tmp_path: P
         script = [] if case.does is None else [case.does] * case.calls
         async with FakeUpstream(script) as fake:
             with first_address(case, fake) as url:
-                async with open_world(tmp_path, Place(url), clock=Clock()) as world:
+                async with open_world(tmp_path, Place(url), clock=Clock(), timeouts=case.timeouts) as world:
                     reply = await world.create(**dict(case.asks))
                     assert_told(case, reply)
                     await assert_kept(case, world)
@@ -481,7 +498,7 @@ def test_in_company_only_a_proof_that_nothing_was_bought_moves_on(case: Case, tm
         async with FakeUpstream(script) as first, FakeUpstream() as second:
             with first_address(case, first) as url:
                 places = Place(url, keys=(Key("main"), Key("spare"))), Place(second.url, "second", priority=1)
-                async with open_world(tmp_path, *places, clock=Clock()) as world:
+                async with open_world(tmp_path, *places, clock=Clock(), timeouts=case.timeouts) as world:
                     reply = await world.create(**dict(case.asks))
                     outcomes = world.attempts()
                     if case.way is Way.NOWHERE:

@@ -127,9 +127,9 @@ async def open_world(
     `timeouts` one by one."""
     database = folder / "reelgate.db"
     config = {
+        "queue": None,  # what a refusal means is seen at once
         "storage": {"url": f"sqlite:///{database}"},
         "upstreams": [_upstream(place, {**TIMEOUTS, **(timeouts or {})}) for place in places],
-        "queue": None,
         "server": PATIENT,
         **sections,
     }

@@ -22,7 +22,9 @@ ID = b"$ID"  # stands in a behaviour's bytes for the id that the fake gives out 
 HTML = b"<!doctype html><html><head><title>Sorry</title></head><body><h1>Something went wrong</h1></body></html>"
 PRIVATE = "req-internal-7f3e"  # stands in every error envelope, and must never reach a client
 _TLS_HELLO = b"\x16"
-_HEAD_WITHIN_S = 5.0
+_HEAD_WITHIN_S = 60.0
+_END_WITHIN_S = 30.0
+_FULL_AFTER_S = 0.5  # loopback takes a connection at once, or not at all
 _arrivals = itertools.count()  # one order for everything that reaches any fake of a test
 
 Headers = Sequence[tuple[str, str]]
@@ -131,7 +133,7 @@ class FakeUpstream:
         self._server.close()
         self._closing.set()
         if self._serving:
-            _, late = await asyncio.wait(self._serving, timeout=5)
+            _, late = await asyncio.wait(self._serving, timeout=_END_WITHIN_S)
             for task in late:
                 task.cancel()
         await self._server.wait_closed()
@@ -170,7 +172,7 @@ class FakeUpstream:
         used = [post.connection for post in self.posts]
         return len(set(used)) < len(used)
 
-    async def wait_for_posts(self, count: int, within_s: float = 3.0) -> None:
+    async def wait_for_posts(self, count: int, within_s: float = 60.0) -> None:
         async with asyncio.timeout(within_s):
             while len(self.posts) < count:
                 self._news.clear()
@@ -252,7 +254,7 @@ def full_backlog() -> Iterator[str]:
         listener.listen(0)
         for _ in range(512):  # how many fit is the kernel's secret
             waiting = stack.enter_context(socket.socket())
-            waiting.settimeout(0.05)
+            waiting.settimeout(_FULL_AFTER_S)
             try:
                 waiting.connect(listener.getsockname())
             except TimeoutError:
@@ -353,7 +355,7 @@ def gated(gate: asyncio.Event, then: Behaviour) -> Behaviour:
     """The request is read, and answered when the test says so."""
 
     async def play(line: Line, new_id: bytes) -> None:
-        await asyncio.wait_for(gate.wait(), 10)
+        await asyncio.wait_for(gate.wait(), 60)
         await then.play(line, new_id)
 
     return Behaviour(play, then.buys)

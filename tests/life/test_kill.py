@@ -11,9 +11,10 @@ import random
 import signal
 import sqlite3
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -23,13 +24,14 @@ from starlette.applications import Starlette
 
 from gateway import ids, sandbox
 from tests.life.process import ROOT, START_S, address_in, environment, write_config
-from tests.world import ALICE, SPEECHES, bearer
+from tests.world import ALICE, PROMPT_S, SPEECHES, bearer
 
 LANES, KILLS = 2, 25  # two processors, two lanes
 CREATES_AT_ONCE = 6
 # A kill comes after so many answers, so that a slow machine does not kill every gateway before its first one, and
 # then somewhere within the time that a create takes.
-ANSWERS_MAX, CREATE_S, GIVE_UP_S = 10, 0.03, 5.0
+ANSWERS_MAX, CREATE_S = 10, 0.03
+LANE_GIVE_UP_S = 900.0  # against hanging: a lane takes half a minute where the machine has little else to do
 # Some answers are slow, so that a kill finds creates in every step: before, during and after the call.
 MANNERS = ("", "", " #sandbox:slow=0.03", " #sandbox:slow=0.2", " #sandbox:drop-after-accept")
 # A gateway that comes back makes no looks of its own, so that what is read is what was stored.
@@ -85,7 +87,7 @@ class Lane:
     async def live(self) -> None:
         """All kills of this lane, and a last look at everything."""
         config = write_config(self.folder, CONFIG)
-        async with httpx.AsyncClient(trust_env=False, timeout=10, headers=bearer(ALICE)) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=PROMPT_S, headers=bearer(ALICE)) as http:
             before: set[str] = set()
             for number in range(KILLS):
                 async with self._served(config, number) as base_url:
@@ -114,7 +116,7 @@ class Lane:
         """Clients that create one film after another, until the moment of the kill."""
         self.clients = [asyncio.create_task(self._create(http, base_url)) for _ in range(CREATES_AT_ONCE)]
         enough = len(self.answered) + self.random.randint(0, ANSWERS_MAX)
-        async with asyncio.timeout(GIVE_UP_S):
+        async with asyncio.timeout(PROMPT_S):
             while len(self.answered) < enough:
                 await self.news.wait()
                 self.news.clear()
@@ -155,27 +157,26 @@ class Lane:
 
 
 async def _listens(stderr: Path) -> str:
-    for _ in range(int(START_S / 0.005)):
-        if (base_url := address_in(stderr)) is not None:
-            return base_url
+    deadline = time.monotonic() + START_S
+    while (base_url := address_in(stderr)) is None:
+        assert time.monotonic() < deadline, f"no gateway: see {stderr}"
         await asyncio.sleep(0.005)
-    raise AssertionError(f"no gateway: see {stderr}")
+    return base_url
 
 
 async def _gone(child: int) -> None:
-    for _ in range(1_000):
-        try:
+    deadline = time.monotonic() + PROMPT_S
+    with suppress(ProcessLookupError):
+        while True:
             os.kill(child, 0)
-        except ProcessLookupError:
-            return
-        await asyncio.sleep(0.002)
-    raise AssertionError(f"process {child} survived SIGKILL")
+            assert time.monotonic() < deadline, f"process {child} survived SIGKILL"
+            await asyncio.sleep(0.002)
 
 
 async def run_lane(folder: Path, upstream: str, seed: int) -> Lane:
     async with nursery(folder, upstream) as started:
         lane = Lane(folder, started, random.Random(seed), folder.name)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(LANE_GIVE_UP_S):
             await lane.live()
     return lane
 

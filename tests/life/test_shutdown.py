@@ -8,14 +8,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway import sandbox
+from gateway.serving import GRACE_S
+from tests.fakes.upstream import FakeUpstream, accept, gated
 from tests.life.process import Process, serve
-from tests.world import ALICE, SPEECHES, bearer, id_of
+from tests.world import ALICE, PROMPT_S, SPEECHES, bearer, id_of
 
-SLOW_S = 1.5
+AT_ONCE_S = 20.0  # what waited for a client or an upstream would take longer
+assert AT_ONCE_S < GRACE_S
 
 
-async def create(http: httpx.AsyncClient, process: Process, prompt: str) -> httpx.Response:
+def a_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(trust_env=False, timeout=PROMPT_S)
+
+
+async def create(http: httpx.AsyncClient, process: Process, prompt: str = "a ship") -> httpx.Response:
     body = {**SPEECHES["evolink"].body, "prompt": prompt}
     return await http.post(f"{process.base_url}/v1/videos/generations", json=body, headers=bearer(ALICE))
 
@@ -27,41 +33,44 @@ async def read(http: httpx.AsyncClient, process: Process, task_id: str) -> dict[
     return found
 
 
-async def bought(http: httpx.AsyncClient, upstream: str) -> int:
-    return len((await http.get(f"{upstream}/_sandbox/videos")).json())
+async def takes_no_more(http: httpx.AsyncClient, process: Process) -> None:
+    """Wait until the gateway has heard that it has to stop."""
+    async with asyncio.timeout(PROMPT_S):
+        while True:
+            try:
+                answer = await http.get(f"{process.base_url}/readyz")
+            except httpx.TransportError:
+                return  # nobody listens any more
+            if not answer.json()["checks"]["accepting"]:
+                return
+            await asyncio.sleep(0.01)
 
 
-async def buys(http: httpx.AsyncClient, upstream: str) -> None:
-    """Wait until something was bought."""
-    for _ in range(500):
-        if await bought(http, upstream):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("nothing was bought")
-
-
-@pytest.mark.parametrize("answer_within_s", [8, 0.2], ids=["the client waits", "the client was answered early"])
+@pytest.mark.parametrize("answer_within_s", [60, 0.2], ids=["the client waits", "the client was answered early"])
 def test_a_create_in_flight_is_finished_and_recorded(answer_within_s: float, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with sandbox.running() as upstream, httpx.AsyncClient(trust_env=False, timeout=10) as http:
+        gate = asyncio.Event()
+        async with FakeUpstream([gated(gate, accept())]) as upstream, a_client() as http, a_client() as other:
             config = f"server: {{answer_within_s: {answer_within_s}}}"
-            async with serve(tmp_path, upstream, config) as process:
-                creating = asyncio.create_task(create(http, process, f"p #sandbox:slow={SLOW_S}"))
-                await buys(http, upstream)
-                if answer_within_s < SLOW_S:
+            async with serve(tmp_path, upstream.url, config) as process:
+                creating = asyncio.create_task(create(http, process))
+                await upstream.wait_for_posts(1)
+                if answer_within_s < 1:
                     await creating
-                began = time.monotonic()
                 process.signal(signal.SIGTERM)
+                await takes_no_more(other, process)
+                gate.set()
+                began = time.monotonic()
                 answer = await creating
                 assert await process.ended() == 0
-                assert time.monotonic() - began < SLOW_S + 3
+                assert time.monotonic() - began < AT_ONCE_S
                 assert "Traceback" not in process.said()
-            assert answer.json().get("submission") == ("sending" if answer_within_s < SLOW_S else None)
-            async with serve(tmp_path, upstream, config) as again:
+            assert answer.json().get("submission") == ("sending" if answer_within_s < 1 else None)
+            async with serve(tmp_path, upstream.url, config) as again:
                 found = await read(http, again, id_of(answer))
                 assert found["status"] in ("pending", "processing")
                 assert "submission" not in found  # it is running, and nobody has to guess
-                assert await bought(http, upstream) == 1
+            assert upstream.accepted == len(upstream.posts) == 1
 
     asyncio.run(scenario())
 
@@ -69,12 +78,12 @@ def test_a_create_in_flight_is_finished_and_recorded(answer_within_s: float, tmp
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_gateway_ends_at_once_although_clients_are_connected(number: signal.Signals, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with serve(tmp_path, "http://127.0.0.1:9") as process, httpx.AsyncClient(trust_env=False) as http:
+        async with serve(tmp_path, "http://127.0.0.1:9") as process, a_client() as http:
             assert (await http.get(f"{process.base_url}/healthz")).status_code == 200  # and stays connected
             began = time.monotonic()
             process.signal(number)
             assert await process.ended() == 0
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < AT_ONCE_S
             assert "Traceback" not in process.said()
 
     asyncio.run(scenario())
@@ -82,23 +91,24 @@ def test_an_idle_gateway_ends_at_once_although_clients_are_connected(number: sig
 
 def test_while_it_shuts_down_it_takes_no_new_creates(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with sandbox.running() as upstream, httpx.AsyncClient(trust_env=False, timeout=10) as http:
-            async with serve(tmp_path, upstream) as process:
-                late = httpx.AsyncClient(trust_env=False, timeout=10)
+        gate = asyncio.Event()
+        async with FakeUpstream([gated(gate, accept())]) as upstream, a_client() as http, a_client() as late:
+            async with serve(tmp_path, upstream.url) as process:
                 assert (await late.get(f"{process.base_url}/healthz")).status_code == 200
-                creating = asyncio.create_task(create(http, process, "p #sandbox:slow=1"))
-                await buys(http, upstream)
+                creating = asyncio.create_task(create(http, process))
+                await upstream.wait_for_posts(1)
                 process.signal(signal.SIGTERM)
-                await asyncio.sleep(0.1)
+                await takes_no_more(late, process)
                 try:
                     refused = await create(late, process, "too late")
                 except httpx.TransportError:
                     pass  # nobody listens any more
                 else:
                     assert (refused.status_code, refused.headers["x-should-retry"]) == (503, "true")
-                await late.aclose()
+                assert not creating.done()
+                gate.set()
                 assert (await creating).status_code == 200
                 assert await process.ended() == 0
-            assert await bought(http, upstream) == 1
+            assert upstream.accepted == len(upstream.posts) == 1
 
     asyncio.run(scenario())

@@ -23,7 +23,7 @@ KEY = "sk-rg-matrix"
 HOST = "gateway.test"
 AT_ONCE = 16  # enough for the writer to commit in groups, few enough that nothing waits for long
 AT_ONCE_SPEED = 1e6  # every video is finished when it is first looked at
-GIVE_UP_S = 20.0
+GIVE_UP_S = 60.0
 SHOWN_MAX = 20  # a rule that breaks, breaks for many offers
 
 T = TypeVar("T")
@@ -189,6 +189,7 @@ def _config(folder: Path, sellers: Sequence[Seller], address: str) -> dict[str, 
     return {
         "storage": {"url": f"sqlite:///{folder}/reelgate.db"},
         "virtual_keys": [{"id": "matrix", "value": KEY}],
+        "server": {"answer_within_s": GIVE_UP_S},  # nobody is answered early because the machine is slow
         "upstreams": [
             {
                 "name": f"{seller.name}-upstream",

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from tests.passthrough.upstream import Upstream, config
-from tests.world import ALICE, World, bearer, world
+from tests.world import ALICE, PROMPT_S, World, bearer, world
 
 ATTACKS = [
     # slashes in disguise
@@ -131,7 +131,7 @@ async def ask(it: World, target: bytes, method: bytes = b"GET") -> bytes:
     credential = bearer(ALICE)["authorization"].encode()
     writer.write(method + b" " + target + b" HTTP/1.1\r\nHost: g\r\nConnection: close\r\nAuthorization: " + credential)
     writer.write(b"\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PROMPT_S):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

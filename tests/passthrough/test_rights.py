@@ -9,7 +9,7 @@ import pytest
 
 from tests.life.process import serve
 from tests.passthrough.upstream import Upstream, config
-from tests.world import ALICE, BOB, bearer, error_of, world
+from tests.world import ALICE, BOB, PROMPT_S, bearer, error_of, world
 
 CHAT = "/v1/chat/completions"
 KEYS = f"""
@@ -107,7 +107,7 @@ def test_a_shutdown_takes_nothing_new(tmp_path: Path) -> None:
 def test_only_a_template_of_the_path_and_nothing_of_the_query_is_written_down(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Upstream() as upstream, serve(tmp_path, upstream.url, config()) as process:
-            async with httpx.AsyncClient(base_url=process.base_url, trust_env=False) as http:
+            async with httpx.AsyncClient(base_url=process.base_url, trust_env=False, timeout=PROMPT_S) as http:
                 for path in ("/v1/secret-path?token=secret-query", "/openai/v1/secret-path/2?token=secret-query"):
                     asked = {**bearer(ALICE), "x-request-id": "one"}
                     assert (await http.post(path, json={"secret": "body"}, headers=asked)).status_code == 200

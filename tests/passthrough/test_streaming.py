@@ -1,8 +1,8 @@
 """Both ways at once, a chunk at a time, for as long as both sides want it and no longer."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -11,11 +11,12 @@ import pytest
 from gateway import crossing
 from gateway.web import passthrough
 from tests.passthrough.upstream import Upstream, Visit, config
-from tests.world import ALICE, bearer, world
+from tests.world import ALICE, PROMPT_S, bearer, world
 
 CHAT = "/v1/chat/completions"
 EVENTS = [("Content-Type", "text/event-stream")]
 MIB = 1 << 20
+AT_ONCE_S = 20.0  # less than any time-out of the gateway, and more than any machine needs
 PIECE = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -85,7 +86,7 @@ def test_the_first_of_a_body_reaches_the_upstream_while_the_caller_still_holds_t
 
         async def slowly() -> AsyncIterator[bytes]:
             yield b"one,"
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PROMPT_S):
                 await seen.wait()
             gate.set()
             yield b"two"
@@ -131,7 +132,7 @@ def test_an_upstream_that_answers_while_it_reads_does_not_stand_still(is_framed:
                 writer.write(b"" if is_framed else b"0\r\n\r\n")
 
             sending = asyncio.create_task(send())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PROMPT_S):
                 assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
                 received = bytearray()
                 while size := int(await reader.readline(), 16):
@@ -167,7 +168,7 @@ def test_a_refusal_that_comes_in_the_middle_of_an_upload_is_heard(tmp_path: Path
 
 
 @pytest.mark.parametrize("moment", ["before the answer", "in the answer", "in the body"])
-def test_a_caller_who_leaves_closes_the_upstream_within_a_second(moment: str, tmp_path: Path) -> None:
+def test_a_caller_who_leaves_closes_the_upstream_at_once(moment: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         begun = asyncio.Event()
 
@@ -200,17 +201,18 @@ def test_a_caller_who_leaves_closes_the_upstream_within_a_second(moment: str, tm
                         pass
 
             asking = asyncio.create_task(ask())
-            await asyncio.wait_for(begun.wait(), 5)
+            await asyncio.wait_for(begun.wait(), PROMPT_S)
             await asyncio.sleep(0.05)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-            started = time.monotonic()
-            await asyncio.wait_for(upstream.visits[0].left.wait(), 5)
-            assert time.monotonic() - started < 1
+            await asyncio.wait_for(upstream.visits[0].left.wait(), AT_ONCE_S)
             assert len(upstream.visits) == 1
-            await asyncio.sleep(0.05)
             pool = it.parts.upstreams._by_name["other"].pool
-            assert pool.live("main") == 0
+            for _ in range(2_000):
+                if pool.live("main") == 0:
+                    return
+                await asyncio.sleep(0.01)
+            raise AssertionError("its key still has a task in flight")
 
     asyncio.run(scenario())
 
@@ -236,7 +238,7 @@ def test_a_caller_who_does_not_take_the_answer_holds_the_upstream_back(tmp_path:
             while before < said:  # until nothing moves any more
                 before = said
                 await asyncio.sleep(0.3)
-            assert said < 40 * MIB, "the kernel's buffers hold less than that"
+            assert said < 100 * MIB, "the kernel's buffers hold less than that"
             taken = 0
             async for chunk in answer.aiter_raw():
                 taken += len(chunk)
@@ -262,7 +264,7 @@ def test_a_caller_who_takes_nothing_for_too_long_is_given_up(tmp_path: Path, mon
             world(tmp_path, config(), upstream=upstream.url, on_socket=True) as it,
             it.http.stream("GET", "/v1/files/1/content", headers=bearer(ALICE)),
         ):
-            await asyncio.wait_for((await upstream.visit()).left.wait(), 5)
+            await asyncio.wait_for((await upstream.visit()).left.wait(), PROMPT_S)
 
     asyncio.run(scenario())
 
@@ -274,10 +276,6 @@ def test_a_caller_whose_body_stops_arriving_is_told_so(tmp_path: Path, monkeypat
         async def play(visit: Visit) -> None:
             await visit.is_left()
 
-        async def endless() -> AsyncIterator[bytes]:
-            yield b"the first of many"
-            await asyncio.sleep(5)
-
         async with (
             Upstream(play) as upstream,
             world(tmp_path, config(), upstream=upstream.url, on_socket=True) as it,
@@ -287,9 +285,9 @@ def test_a_caller_whose_body_stops_arriving_is_told_so(tmp_path: Path, monkeypat
                 f"POST {CHAT} HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {ALICE}\r\n"
                 "Content-Length: 100\r\n\r\nthe first of".encode()
             )
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(PROMPT_S):
                 assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
-            await asyncio.wait_for((await upstream.visit()).left.wait(), 3)
+            await asyncio.wait_for((await upstream.visit()).left.wait(), PROMPT_S)
             writer.close()
             await writer.wait_closed()
 
@@ -322,56 +320,89 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(is_framed: bool, tmp_p
     asyncio.run(scenario())
 
 
-def test_an_answer_may_take_as_long_as_it_likes_while_it_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crossing, "PAUSE_S", 0.3)
+class LoopTime:
+    """The event loop's own time, which time-outs go by; a test can walk it forward."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._real = loop.time
+        self._walked_s = 0.0
+        loop.time = self  # type: ignore[method-assign]
+
+    def __call__(self) -> float:
+        return self._real() + self._walked_s
+
+    async def walk(self, seconds: float) -> None:
+        """What is on its way arrives first, or it would be late."""
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        self._walked_s += seconds
+        await asyncio.sleep(0)
+
+
+def test_an_answer_may_take_as_long_as_it_likes_while_it_moves(tmp_path: Path) -> None:
+    most_s = min(crossing.PAUSE_S, passthrough.BODY_PAUSE_S)
+    times = 1 + round(crossing.PAUSE_S / most_s * 2)
 
     async def scenario() -> None:
+        time = LoopTime()
+        seen, taken = asyncio.Semaphore(0), asyncio.Semaphore(0)
+
         async def play(visit: Visit) -> None:
             async for piece in visit.pieces():
                 visit.body += piece
+                seen.release()
             await visit.start()
-            for _ in range(6):
+            for _ in range(times):
                 await visit.chunk(b"still here")
-                await asyncio.sleep(0.1)
+                await taken.acquire()
+                await time.walk(0.8 * most_s)
             await visit.chunk(b"")
 
         async def slowly() -> AsyncIterator[bytes]:
-            for _ in range(6):
+            for _ in range(times):
                 yield b"still here"
-                await asyncio.sleep(0.1)
+                await seen.acquire()
+                await time.walk(0.8 * most_s)
 
         async with (
             Upstream(play) as upstream,
             world(tmp_path, config(), upstream=upstream.url, on_socket=True) as it,
+            it.http.stream("POST", CHAT, content=slowly(), headers=bearer(ALICE), timeout=None) as answer,
         ):
-            answer = await it.http.post(CHAT, content=slowly(), headers=bearer(ALICE))
-            assert answer.content == upstream.visits[0].body == b"still here" * 6
+            received = b""
+            async for piece in answer.aiter_raw():
+                received += piece
+                taken.release()
+            assert received == upstream.visits[0].body == b"still here" * times
 
     asyncio.run(scenario())
 
 
-def test_an_upstream_that_falls_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crossing, "PAUSE_S", 0.2)
-
+def test_an_upstream_that_falls_silent_is_given_up(tmp_path: Path) -> None:
     async def scenario() -> None:
+        time = LoopTime()
+
         async def silent(visit: Visit) -> None:
             await visit.read()
             if visit.target == "/v1/late":
                 await visit.start()
+            await time.walk(crossing.PAUSE_S + 1)
             await visit.is_left()
 
         async with (
             Upstream(silent) as upstream,
             world(tmp_path, config(), upstream=upstream.url, on_socket=True) as it,
         ):
-            assert (await it.http.get("/v1/early", headers=bearer(ALICE))).status_code == 502
-            posted = await it.http.post(CHAT, json={}, headers=bearer(ALICE))
+            ask = partial(it.http.request, headers=bearer(ALICE), timeout=None)
+            assert (await ask("GET", "/v1/early")).status_code == 502
+            posted = await ask("POST", CHAT, json={})
             assert posted.status_code == 500  # 502 would be repeated, and this may have been paid for
             assert posted.headers["x-should-retry"] == "false"
             with pytest.raises(httpx.RemoteProtocolError):
-                await it.http.get("/v1/late", headers=bearer(ALICE))
+                await ask("GET", "/v1/late")
             for visit in upstream.visits:
-                await asyncio.wait_for(visit.left.wait(), 3)
+                await asyncio.wait_for(visit.left.wait(), PROMPT_S)
             assert len(upstream.visits) == 3
 
     asyncio.run(scenario())

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
+from tests.world import PROMPT_S
+
 Headers = Sequence[tuple[str, str]]
-WITHIN_S = 10.0
 
 
 class Visit:
@@ -73,7 +74,7 @@ class Visit:
 
     async def is_left(self) -> None:
         """Returns when the gateway has closed the connection."""
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PROMPT_S):
             with suppress(ConnectionError):
                 while await self._reader.read(1 << 16):
                     pass
@@ -124,7 +125,7 @@ class Upstream:
 
     async def visit(self, number: int = 0) -> Visit:
         """The visit of that number, once it has come."""
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PROMPT_S):
             while len(self.visits) <= number:
                 self._news.clear()
                 await self._news.wait()

@@ -12,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.sandbox import create_app, running
+from gateway.sandbox import create_app, running, serving
 
+PROMPT_S = 60.0  # for what comes at once: a limit against hanging, and no measure of any machine
 KEY = "sk-evo-a-key-of-alice"
 CREATE = "/evolink/v1/videos/generations"
 
@@ -23,9 +25,10 @@ def over_a_socket(story: Callable[[httpx.AsyncClient], Awaitable[None]], **setti
     """Tell a story with a client of a sandbox that really listens."""
 
     async def tell() -> None:
+        headers = {"authorization": f"Bearer {KEY}"}
         async with (
             running(**settings) as base_url,
-            httpx.AsyncClient(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, trust_env=False) as client,
+            httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False, timeout=PROMPT_S) as client,
         ):
             await story(client)
 
@@ -40,6 +43,13 @@ async def bought(client: httpx.AsyncClient) -> int:
     return len((await client.get("/_sandbox/videos")).json())
 
 
+async def until_bought(client: httpx.AsyncClient, count: int = 1) -> None:
+    deadline = time.monotonic() + PROMPT_S
+    while await bought(client) < count:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
 async def statuses(client: httpx.AsyncClient) -> list[int | None]:
     return [entry["status"] for entry in (await client.get("/_sandbox/requests")).json()]
 
@@ -47,7 +57,7 @@ async def statuses(client: httpx.AsyncClient) -> list[int | None]:
 def test_a_video_is_made_and_fetched_over_a_socket() -> None:
     async def story(client: httpx.AsyncClient) -> None:
         task_id = (await client.post(CREATE, json=body("a ship"))).json()["id"]
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PROMPT_S
         while (task := (await client.get(f"/evolink/v1/tasks/{task_id}")).json())["status"] != "completed":
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
@@ -133,7 +143,7 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> bytes:
     reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
     writer.write(f"{request.method} {request.url.path} HTTP/1.1\r\n{head}\r\n".encode() + request.content)
-    raw = await asyncio.wait_for(reader.read(), 5)
+    raw = await asyncio.wait_for(reader.read(), PROMPT_S)
     writer.close()
     await writer.wait_closed()
     return raw
@@ -141,8 +151,12 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> bytes:
 
 def test_hang_accepts_and_waits_until_the_client_leaves() -> None:
     async def story(client: httpx.AsyncClient) -> None:
-        with pytest.raises(httpx.ReadTimeout):
-            await client.post(CREATE, json=body("#sandbox:hang"), timeout=0.2)
+        waiting = asyncio.create_task(client.post(CREATE, json=body("#sandbox:hang")))
+        await until_bought(client)
+        await asyncio.wait((waiting,), timeout=0.2)
+        assert not waiting.done()
+        assert waiting.cancel()
+        await asyncio.wait((waiting,))
         assert await bought(client) == 1
         assert await statuses(client) == [None]
 
@@ -152,9 +166,9 @@ def test_hang_accepts_and_waits_until_the_client_leaves() -> None:
 def test_hang_closes_after_two_minutes_on_the_sandboxs_clock() -> None:
     async def story(client: httpx.AsyncClient) -> None:
         started = time.monotonic()
-        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):  # and no time-out
             await client.post(CREATE, json=body("#sandbox:hang"))
-        assert 0.1 < time.monotonic() - started < 2
+        assert time.monotonic() - started >= 0.19
 
     over_a_socket(story, speed=600)
 
@@ -172,22 +186,44 @@ def test_slow_answers_well_in_the_end() -> None:
 
 def test_who_leaves_a_slow_answer_has_bought_all_the_same() -> None:
     async def story(client: httpx.AsyncClient) -> None:
-        with pytest.raises(httpx.ReadTimeout):
-            await client.post(CREATE, json=body("#sandbox:slow"), timeout=0.1)
+        waiting = asyncio.create_task(client.post(CREATE, json=body("#sandbox:slow=90")))
+        await until_bought(client)
+        assert waiting.cancel()
+        await asyncio.wait((waiting,))
         assert await bought(client) == 1
 
     over_a_socket(story)
 
 
 def test_slow_drip_sends_one_byte_at_a_time() -> None:
+    sent: list[bytes] = []
+
     async def story(client: httpx.AsyncClient) -> None:
-        async with client.stream("POST", CREATE, json=body("#sandbox:slow-drip=0.001")) as answer:
-            chunks = [chunk async for chunk in answer.aiter_raw()]
-        assert len(chunks) > 50
-        assert b"task-unified-" in b"".join(chunks)
+        answer = await client.post(CREATE, json=body("#sandbox:slow-drip=0.001"))
+        # What is sent apart may arrive together, where the machine was busy.
+        assert {len(piece) for piece in sent} == {0, 1}
+        assert sent.count(b"") == 1
+        assert answer.content == b"".join(sent)
+        assert b"task-unified-" in answer.content
         assert await bought(client) == 1
 
-    over_a_socket(story)
+    over_a_socket(story, app=Overheard(create_app(), sent))
+
+
+class Overheard:
+    """An application, and the bodies that it sends when it answers a POST."""
+
+    def __init__(self, app: ASGIApp, sent: list[bytes]) -> None:
+        self._app = app
+        self._sent = sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def overhear(message: Message) -> None:
+            if scope["method"] == "POST" and message["type"] == "http.response.body":
+                self._sent.append(message["body"])
+            await send(message)
+
+        await self._app(scope, receive, overhear)
 
 
 def test_a_cut_connection_harms_no_other() -> None:
@@ -202,23 +238,26 @@ def test_a_cut_connection_harms_no_other() -> None:
     over_a_socket(story)
 
 
-def test_it_stops_at_once_although_somebody_is_waiting() -> None:
+def test_it_stops_at_once_although_somebody_is_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What does not end by itself is ended after so many rounds, here some minutes.
+    monkeypatch.setattr(serving, "_STOP_ROUNDS", 20_000)
+
     async def tell() -> None:
-        async with running() as base_url, httpx.AsyncClient(trust_env=False) as client:
-            headers = {"authorization": f"Bearer {KEY}"}
-            post = client.post(f"{base_url}{CREATE}", json=body("#sandbox:hang"), headers=headers)
-            waiting = asyncio.create_task(post)
-            await asyncio.sleep(0.1)
-        with pytest.raises(httpx.NetworkError):
-            await waiting
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PROMPT_S) as client:
+            async with running() as base_url:
+                client.base_url = httpx.URL(base_url)
+                headers = {"authorization": f"Bearer {KEY}"}
+                waiting = asyncio.create_task(client.post(CREATE, json=body("#sandbox:hang"), headers=headers))
+                await until_bought(client)
+            with pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError)):
+                await waiting
             with pytest.raises(httpx.ConnectError):
-                await client.get(f"{base_url}/_sandbox/videos")
+                await client.get("/_sandbox/videos")
         assert len(asyncio.all_tasks()) == 1
 
     started = time.monotonic()
     asyncio.run(tell())
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < PROMPT_S
 
 
 def test_who_makes_the_application_keeps_its_memory() -> None:
@@ -253,10 +292,10 @@ def test_the_command_prints_one_line_and_ends_on_a_signal(number: signal.Signals
     assert match is not None, line
     headers = {"authorization": f"Bearer {KEY}"}
     with pytest.raises(httpx.RemoteProtocolError):
-        httpx.post(match[1] + CREATE, json=body("#sandbox:drop"), headers=headers, trust_env=False)
-    assert len(httpx.get(match[2], trust_env=False).json()) == 1
+        httpx.post(match[1] + CREATE, json=body("#sandbox:drop"), headers=headers, trust_env=False, timeout=PROMPT_S)
+    assert len(httpx.get(match[2], trust_env=False, timeout=PROMPT_S).json()) == 1
     process.send_signal(number)
-    rest, _ = process.communicate(timeout=5)
+    rest, _ = process.communicate(timeout=PROMPT_S)
     assert rest == ""
     assert process.returncode == 0
 

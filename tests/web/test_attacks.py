@@ -125,11 +125,11 @@ def test_json_inside_a_string_is_bounded_like_json(tmp_path: Path) -> None:
                 text = json.dumps({**BODY, "metadata": "@"}).replace("@", inner.replace('"', '\\"'))
                 hidden = text.replace("[", "\\u005b").replace(",", "\\u002c") if inner is many else text
                 for body in (text, hidden):
-                    started = time.monotonic()
+                    started = time.process_time()  # what it costs, however little of the machine there is
                     headers = {**bearer(ALICE), "content-type": "application/json"}
                     answer = await it.http.post("/v1/video/generations", content=body, headers=headers)
                     assert answer.status_code == 400
-                    assert time.monotonic() - started < 5
+                    assert time.process_time() - started < 5
             assert it.requests() == []
 
     asyncio.run(story())

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.types import Message, Scope
 
-from tests.world import ALICE, SPEECHES, World, bearer, error_of, id_of, problems_of, world
+from tests.world import ALICE, PROMPT_S, SPEECHES, World, bearer, error_of, id_of, problems_of, world
 
 MIB = 1 << 20
 BODY_BYTES_MAX = 32 * MIB
@@ -385,7 +385,7 @@ def test_over_a_socket_too_large_a_body_is_refused_while_none_of_it_was_sent(tmp
             reader, writer = await asyncio.open_connection("127.0.0.1", it.http.base_url.port)
             head = f"POST /evolink/v1/videos/generations HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {ALICE}\r\n"
             writer.write(f"{head}Content-Length: {BODY_BYTES_MAX + 1}\r\n\r\n".encode())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PROMPT_S):
                 assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
             writer.close()
             await writer.wait_closed()

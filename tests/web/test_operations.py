@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from gateway import __version__
-from tests.world import ALICE, BOB, SLOW, SPEECHES, World, bearer, id_of, world
+from tests.fakes.upstream import FakeUpstream, accept, gated
+from tests.world import ALICE, BOB, PROMPT_S, SLOW, SPEECHES, World, bearer, id_of, world
 
 HEALTH = ("/healthz", "/health", "/health/liveliness")
 READINESS = ("/readyz", "/health/readiness")
@@ -28,6 +29,7 @@ CLOSED: dict[str, set[str]] = {
     "model": {"MiniMax-Hailuo-2.3"},
     "resolution": {"768P"},
     "version": {__version__},
+    "virtual_key": {"alice", "bob"},
     "kind": {"status_word", "known_id", "unreadable"},
 }
 
@@ -197,8 +199,9 @@ def test_overhead_leaves_out_the_time_a_slow_upstream_takes(tmp_path: Path) -> N
             assert created.status_code == 200
             found = await metrics(it)
             route = '{route="/evolink/v1/videos/generations"}'
-            assert found[f"reelgate_request_duration_seconds_sum{route}"] > 0.5
-            assert found[f"reelgate_overhead_seconds_sum{route}"] < 0.2
+            took_s = found[f"reelgate_request_duration_seconds_sum{route}"]
+            # However long the machine took itself, what the upstream took is none of it.
+            assert 0 < found[f"reelgate_overhead_seconds_sum{route}"] < took_s - 0.49
             assert found['reelgate_upstream_duration_seconds_sum{operation="submit",upstream="sandbox"}'] > 0.5
 
     asyncio.run(scenario())
@@ -206,10 +209,13 @@ def test_overhead_leaves_out_the_time_a_slow_upstream_takes(tmp_path: Path) -> N
 
 def test_a_create_is_answered_in_time_however_slow_the_upstream_is(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, "server: {answer_within_s: 0.2}", speed=SLOW) as it:
-            creates = {name: it.create(name, prompt="p #sandbox:slow=1") for name in SPEECHES}
-            async with asyncio.timeout(0.9):
-                answers = dict(zip(creates, await asyncio.gather(*creates.values()), strict=True))
+        gate = asyncio.Event()
+        async with (
+            FakeUpstream([gated(gate, accept())] * len(SPEECHES)) as fake,
+            world(tmp_path, "server: {answer_within_s: 0.1}", upstream=fake.url) as it,
+        ):
+            async with asyncio.timeout(7):  # less than the time to answer that is the default
+                answers = dict(zip(SPEECHES, await asyncio.gather(*map(it.create, SPEECHES)), strict=True))
             for dialect, answer in answers.items():
                 assert answer.json()["submission"] == "sending"
                 assert answer.headers["x-should-retry"] == "false"
@@ -217,12 +223,15 @@ def test_a_create_is_answered_in_time_however_slow_the_upstream_is(tmp_path: Pat
                 assert early.json()["submission"] == "sending"
             found = await metrics(it)
             route = '{route="/evolink/v1/videos/generations"}'
-            assert found[f"reelgate_overhead_seconds_sum{route}"] < 0.15
-            await it.parts.stories.drain(5)
+            # The upstream has taken some of the time already, although its call is not over.
+            took_s = found[f"reelgate_request_duration_seconds_sum{route}"]
+            assert 0 < found[f"reelgate_overhead_seconds_sum{route}"] < took_s
+            gate.set()
+            assert await it.parts.stories.drain(PROMPT_S) == 0
             for dialect, answer in answers.items():
                 late = await it.read(id_of(answer), dialect)
                 assert "submission" not in late.json()
-            assert len(it.videos()) == len(SPEECHES)
+            assert fake.accepted == len(fake.posts) == len(SPEECHES)
 
     asyncio.run(scenario())
 
@@ -277,7 +286,7 @@ def test_every_answer_of_a_socket_is_json_or_nothing(tmp_path: Path) -> None:
                 reader, writer = await asyncio.open_connection("127.0.0.1", it.http.base_url.port)
                 writer.write(raw)
                 writer.write_eof()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PROMPT_S):
                     said = await reader.read()
                 assert b"Traceback" not in said
                 writer.close()
@@ -292,11 +301,12 @@ def test_every_answer_of_a_socket_is_json_or_nothing(tmp_path: Path) -> None:
 def test_an_answer_does_not_wait_until_the_client_has_acknowledged_its_head(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, on_socket=True) as it:
-            durations_s = []
-            for _ in range(12):
+            durations_s: list[float] = []
+            # A delayed acknowledgement takes 40 ms, and then every time; a busy machine takes as long now and then.
+            while len(durations_s) < 300 and min(durations_s[2:], default=1.0) > 0.03:
                 began = time.perf_counter()
                 await it.http.get("/healthz")
                 durations_s.append(time.perf_counter() - began)
-            assert min(durations_s[2:]) < 0.03  # a delayed acknowledgement takes 40 ms, and then every time
+            assert min(durations_s[2:]) < 0.03
 
     asyncio.run(scenario())
