@@ -1,30 +1,36 @@
 """The composition root: configuration → parts → an ASGI application. The only room that knows them all."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
+from gateway.admission import Admission
 from gateway.catalog import Catalog
 from gateway.config import Budget as BudgetConfig
 from gateway.config import Config, is_loopback
 from gateway.config import Upstream as UpstreamConfig
-from gateway.flows import sweep
+from gateway.config import VirtualKey as VirtualKeyConfig
+from gateway.flows import callers, queue, sweep
 from gateway.keys import KeyPool, KeySpec
 from gateway.memory import Memory
 from gateway.metrics import Metrics
 from gateway.parts import Parts, Settings
 from gateway.providers import PROVIDERS
 from gateway.providers.protocol import Site
-from gateway.store import Database, Journal, Registry, prepare
+from gateway.store import Books, Callers, Database, Journal, Presence, Registry, prepare
 from gateway.stories import Stories
 from gateway.transport import Timeouts
 from gateway.upstreams import Upstream, Upstreams
 from gateway.video import Budget, Caller
+from gateway.virtual_keys import Issued, Team, VirtualKey
+from gateway.web.admin import Admin
 from gateway.web.auth import Doorkeeper
 from gateway.web.films import Films
 from gateway.web.operations import Operations
@@ -32,6 +38,8 @@ from gateway.web.passthrough import Passthrough
 from gateway.web.routes import build_routes
 from gateway.web.tasks import Tasks
 from gateway.web.videos import CreateSettings, Videos
+
+log = logging.getLogger("reelgate.start")
 
 # A submit may be three calls (two uploads and the create), on three upstreams, and once more (FAILURES T1).
 _CALLS_MAX = 12
@@ -66,17 +74,22 @@ async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> 
     upstreams = Upstreams([_upstream(item) for item in config.upstreams], clock=clock, on_call=metrics.call)
     try:
         await prepare(database)
-        registry = Registry(database)
+        presence = await Presence.open(database)
+        registry = Registry(database, presence.number)
         journal = Journal.beside(database.path)
         await journal.replay(registry)  # before recovery, so that a receipt is not mistaken for a doubt
-        await registry.recover(clock())
+        await registry.recover(clock(), await presence.dead(await registry.senders()))
         upstreams.adopt(await registry.live_counts())
         parts = Parts(
             catalog=Catalog.shipped(config.prices),
             upstreams=upstreams,
             database=database,
             registry=registry,
+            presence=presence,
             journal=journal,
+            callers=Callers(database),
+            books=Books(database),
+            admission=admission(config),
             memory=Memory(),
             metrics=metrics,
             stories=Stories(),
@@ -84,28 +97,35 @@ async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> 
             clock=clock,
         )
         metrics.mirror(upstreams.key_states)
-        sweeping = asyncio.create_task(sweep.run(parts))
+        await callers.refresh(parts)
+        for sentence in parts.admission.conflicts():
+            log.warning(sentence)
+        background = [asyncio.create_task(story) for story in (sweep.run(parts), queue.run(parts), callers.run(parts))]
         try:
             yield Gateway(_router(config, parts), parts)
         finally:
             await parts.stories.drain(DRAIN_S)
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
+            for story in background:
+                story.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await presence.close()
     finally:
         await upstreams.close()
         await database.close()
 
 
 def _router(config: Config, parts: Parts) -> ASGIApp:
-    tasks = Tasks(parts, _doorkeeper(config, parts.clock), public_url=config.server.public_url)
+    doorkeeper = Doorkeeper(parts.admission, own_hosts=_hosts(config), clock=parts.clock)
+    tasks = Tasks(parts, doorkeeper, public_url=config.server.public_url)
     return build_routes(
         Videos(parts, tasks, _create_settings(config)),
         Films(parts, tasks),
         Operations(parts),
         Passthrough(parts, tasks),
         parts.metrics,
+        admin={} if config.admin_key is None else Admin(parts, config.admin_key).ways(),
         default_dialect=config.server.default_dialect,
+        look_again=partial(callers.look_again, parts),
     )
 
 
@@ -131,6 +151,8 @@ def _settings(config: Config, link_secret: bytes) -> Settings:
         min_interval_s=config.polling.min_interval_s,
         max_interval_s=config.polling.max_interval_s,
         give_up_after_s=config.reconcile.give_up_after_s,
+        queue_places=config.queue.max_tasks,
+        queue_wait_s=config.queue.max_wait_s,
         longest_submit_s=_CALLS_MAX * max(item.timeouts.total_s for item in config.upstreams),
         links=config.results.links,
         link_ttl_s=config.results.link_ttl_s,
@@ -149,31 +171,30 @@ def _create_settings(config: Config) -> CreateSettings:
     )
 
 
-def _doorkeeper(config: Config, clock: Callable[[], float]) -> Doorkeeper:
-    team_budgets = {team.id: _budget(team.budget) for team in config.teams}
-    callers = {
-        key.digest: Caller(
-            key_id=key.id,
-            team=key.team,
-            models=key.models,
-            dialect=key.dialect,
-            rpm=key.rpm,
-            max_tasks=key.max_tasks,
-            expires_at=None if key.expires is None else key.expires.timestamp(),
-            budget=_budget(key.budget),
-            team_budget=team_budgets.get(key.team) if key.team is not None else None,
-            passthrough=key.passthrough,
-        )
-        for key in config.virtual_keys
-    }
+def admission(config: Config) -> Admission:
+    """Whom the configuration lets in, before storage is asked."""
     # With an admin key alone a gateway may listen to the network, and then nobody may use it before a key is made.
-    is_open = not callers and is_loopback(config.server.host)
-    return Doorkeeper(
-        callers,
+    is_open = is_loopback(config.server.host)
+    return Admission(
+        [_issued(key) for key in config.virtual_keys],
+        [Team(team.id, _budget(team.budget)) for team in config.teams],
         anyone=Caller(key_id="local") if is_open else None,
-        own_hosts=_hosts(config),
-        clock=clock,
     )
+
+
+def _issued(configured: VirtualKeyConfig) -> Issued:
+    key = VirtualKey(
+        id=configured.id,
+        team=configured.team,
+        models=configured.models,
+        dialect=configured.dialect,
+        budget=_budget(configured.budget),
+        rpm=configured.rpm,
+        max_tasks=configured.max_tasks,
+        passthrough=configured.passthrough,
+        expires_at=None if configured.expires is None else configured.expires.timestamp(),
+    )
+    return Issued(key=key, digest=configured.digest)
 
 
 def _budget(configured: BudgetConfig | None) -> Budget | None:

@@ -10,9 +10,9 @@ A class answers by its attributes, so no code ever inspects a message:
     retry_after  whole seconds until it can, where that is known
 
     GatewayError
-    ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownTask · UnknownRoute · WrongMethod
-    │                  TooLarge · KeyReused · TwinRunning · NotReady · ResultExpired
-    ├─ PolicyError     ModelNotAllowed · BudgetSpent · TooFast · QueueFull · TooManyTasks
+    ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownKey · UnknownTask · UnknownRoute
+    │                  WrongMethod · TooLarge · KeyReused · TwinRunning · NotReady · ResultExpired
+    ├─ PolicyError     ModelNotAllowed · BudgetSpent · TooFast · QueueFull · TooManyTasks · Frozen
     ├─ UpstreamError
     │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
     │  │               KeyBarred · BadCall · CallTooLarge · ContentRejected · Misconfigured · Walled
@@ -122,6 +122,10 @@ class Unauthenticated(CallerError):
     code = "unauthorized"
 
 
+class UnknownKey(Unauthenticated):
+    """A key that this process does not know. Storage may: it can have been made a moment ago, elsewhere."""
+
+
 class UnknownTask(CallerError):
     status = 404
     code = "unknown_task"
@@ -203,6 +207,13 @@ class TooManyTasks(PolicyError):
     status = 429
     code = "too_many_tasks"
     repeat = True
+
+
+class Frozen(PolicyError):
+    """A person has stopped all creates until a person takes them again; what runs is finished and can be read."""
+
+    status = 503
+    code = "frozen"
 
 
 # --- an upstream's answer ---------------------------------------------------------------------------------------

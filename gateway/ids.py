@@ -25,6 +25,16 @@ def new_number(now: float) -> int:
     return (elapsed_ms << _RANDOM_BITS | random.getrandbits(_RANDOM_BITS)) & _NUMBER_MAX
 
 
+def first_number(at: float) -> int:
+    """No task that was ordered at this time or later has a smaller one."""
+    return min(max(0, int(at * 1000) - _EPOCH_MS) << _RANDOM_BITS, _NUMBER_MAX)
+
+
+def last_number(at: float) -> int:
+    """No task that was ordered at this time or before has a greater one."""
+    return first_number(at) | ((1 << _RANDOM_BITS) - 1)
+
+
 def word(number: int) -> str:
     """The opaque spelling: `video_` and 13 characters."""
     return _PREFIX + "".join([_ALPHABET[number >> shift & 31] for shift in _SHIFTS])

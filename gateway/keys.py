@@ -47,6 +47,19 @@ class KeySpec:
     max_tasks: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeySight:
+    """A key as whoever runs the gateway sees it. `live_tasks` are those of its account."""
+
+    spec: KeySpec
+    state: KeyState
+    until: float | None
+    """When the state ends by itself, where it does."""
+    barred: tuple[str, ...]
+    """The models it may not use for now."""
+    live_tasks: int
+
+
 class Cause(Enum):
     """What stands between a request and a key."""
 
@@ -129,6 +142,10 @@ class KeyPool:
         """Whether this very key could take a submit now, were it not for its upstream's rest."""
         return _is_free(self._keys[key_id], model, now)
 
+    def is_open(self, model: str, now: float) -> bool:
+        """Whether some key could take a submit now."""
+        return now >= self._cooling_until and any(_is_free(key, model, now) for key in self._keys.values())
+
     def occupy(self, key_id: str, count: int) -> None:
         """Tasks in flight that were submitted before this process started."""
         self._keys[key_id].account.live += count
@@ -170,6 +187,12 @@ class KeyPool:
     def states(self, now: float) -> Iterator[tuple[str, KeyState]]:
         for key_id, key in self._keys.items():
             yield key_id, _state(key, now, self._cooling_until)
+
+    def sights(self, now: float) -> Iterator[KeySight]:
+        for key in self._keys.values():
+            barred = tuple(model for model, until in key.barred_until.items() if now < until)
+            until = _state_ends_at(key, now, self._cooling_until)
+            yield KeySight(key.spec, _state(key, now, self._cooling_until), until, barred, key.account.live)
 
     def live_tasks(self) -> int:
         """Tasks in flight on all accounts of the upstream."""
@@ -228,6 +251,18 @@ def _state(key: _Key, now: float, cooling_until: float) -> KeyState:
     if any(now < until for until in key.barred_until.values()):
         return KeyState.BARRED
     return KeyState.OK
+
+
+def _state_ends_at(key: _Key, now: float, cooling_until: float) -> float | None:
+    match _state(key, now, cooling_until):
+        case KeyState.EXHAUSTED:
+            return key.account.exhausted_until
+        case KeyState.RESTING:
+            return max(key.account.resting_until, cooling_until)
+        case KeyState.BARRED:
+            return max(key.barred_until.values())
+        case _:
+            return None
 
 
 def _busy(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:

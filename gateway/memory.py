@@ -4,15 +4,18 @@ Every change that this process makes to a task goes through here, so memory is n
 process on the same storage may be ahead, and the sweep then goes by storage.
 """
 
-from asyncio import Lock
+import asyncio
+from asyncio import Event, Lock
 from asyncio import Task as Coroutine
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
-from gateway.video import Task
+from gateway.video import Money, Task, Waiting
 
 TASKS_MAX = 20_000  # about 2 KiB each: 40 MiB at the very most, the working set of a busy team is hundreds
 RENDERED_MAX = 4_000
@@ -28,6 +31,45 @@ class Watch:
     """Since when the upstream claims not to know the task, or calls it completed without a film."""
     under_way: "Coroutine[Task] | None" = None
     """The one look that everybody waits for."""
+
+
+class Line:
+    """Who waits for a key, as far as this process knows, and whose turn it is. Storage has the tasks themselves."""
+
+    def __init__(self) -> None:
+        self.models: frozenset[str] = frozenset()
+        """The models that somebody waits for."""
+        self._served: dict[str, int] = {}
+        self._turns = 0
+        self._changed = Event()
+
+    def is_before(self, model: str) -> bool:
+        """Whether a create of this model has to stand behind somebody."""
+        return model in self.models
+
+    def joined(self, task: Task) -> None:
+        """A task is waiting from now on."""
+        self.models |= {task.request.model}
+        self._changed.set()
+
+    def in_turn(self, heads: Sequence[Waiting]) -> list[Waiting]:
+        """The first tasks of each caller, the caller first who was served longest ago."""
+        self.models = frozenset(head.model for head in heads)
+        callers = {head.caller for head in heads}
+        self._served = {caller: turn for caller, turn in self._served.items() if caller in callers}
+        return sorted(heads, key=lambda head: (self._served.get(head.caller, 0), head.task_id))
+
+    def served(self, caller: str) -> None:
+        """A task of this caller was sent."""
+        self._turns += 1
+        self._served[caller] = self._turns
+
+    async def wait(self, within_s: float) -> None:
+        """Until a task joins, or for this long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can lose a cancellation
+                await self._changed.wait()
+        self._changed.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +88,8 @@ class Memory:
     key_locks: "WeakValueDictionary[tuple[str, str], Lock]" = field(default_factory=WeakValueDictionary)
     """(caller, idempotency key) → held while the first request under that key is in pre-flight."""
 
+    line: Line = field(default_factory=Line)
+
     def lock_of(self, caller: str, key: str) -> Lock:
         """The lock of an idempotency key, alive as long as somebody holds or awaits it."""
         lock = self.key_locks.get((caller, key))
@@ -56,10 +100,11 @@ class Memory:
     def keep(self, task: Task) -> Task:
         """Remember the newest of a task and give it back; a finished one is no longer watched.
 
-        Two steps of one task may end in either order: what is over stays over, and what is hidden stays hidden.
+        Two steps of one task may end in either order: what is over stays over, unless a
+        person takes up what was given up, and what is hidden stays hidden.
         """
         known = self.tasks.get(task.id)
-        if known is not None and known.is_final and not task.is_final:
+        if known is not None and known.is_final and not task.is_final and known.money is not Money.SUSPENDED:
             return known
         if known is not None and known.hidden and not task.hidden:
             task = replace(task, hidden=True)

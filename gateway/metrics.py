@@ -12,7 +12,8 @@ from prometheus_client.registry import Collector
 from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.keys import KeyState
-from gateway.video import State
+from gateway.money import MICROS
+from gateway.video import Balance, State
 from gateway.wire import CallRecord
 
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -104,7 +105,28 @@ class Metrics:
             ("upstream", "kind"),
             registry=registry,
         )
+        self._reserved = Counter(
+            "reelgate_upstream_reserved",
+            "What upstreams said they set aside for accepted videos, in their own unit.",
+            ("upstream", "model"),
+            registry=registry,
+        )
+        self._drift = Gauge(
+            "reelgate_price_drift_ratio",
+            "How far the last video's reserved units per price lie from the upstream's average; 0 where prices agree.",
+            ("upstream", "model"),
+            registry=registry,
+        )
+        self._rates: dict[str, tuple[float, float]] = {}
         self._tasks = Gauge("reelgate_tasks", "Tasks in storage by state.", ("state",), registry=registry)
+        self._budgets = {
+            name: Gauge(f"reelgate_budget_{name}", says, ("virtual_key",), registry=registry)
+            for name, says in (
+                ("amount", "What a virtual key may hold and spend in the current period; a team's under `team:ID`."),
+                ("spent", "What the finished videos of a virtual key cost in the current period."),
+                ("held", "What is set aside for the unfinished videos of a virtual key."),
+            )
+        }
         Gauge("reelgate_build_info", "The running version.", ("version",), registry=registry).labels(__version__).set(1)
         self._request_children: dict[tuple[str, str, int, str], Counter] = {}
         self._timing_children: dict[str, tuple[Histogram, Histogram]] = {}
@@ -117,6 +139,19 @@ class Metrics:
         """How many tasks storage holds in each state, asked by whoever is about to read the exposition."""
         for state in State:
             self._tasks.labels(state.value).set(counts.get(state.value, 0))
+
+    def count_money(self, keys: Mapping[str, Balance], teams: Mapping[str, Balance]) -> None:
+        """What every key and team may spend and has spent, asked by whoever is about to read the exposition.
+
+        No key has a colon in its name, so a team is told from a key by it. Without a budget there is no amount.
+        """
+        for gauge in self._budgets.values():
+            gauge.clear()
+        for owner, balance in (*keys.items(), *((f"team:{name}", balance) for name, balance in teams.items())):
+            self._budgets["spent"].labels(owner).set(balance.spent / MICROS)
+            self._budgets["held"].labels(owner).set(balance.held / MICROS)
+            if balance.limit is not None:
+                self._budgets["amount"].labels(owner).set(balance.limit / MICROS)
 
     def request(
         self, route: str, method: str, status: int, dialect: str, *, duration_s: float, overhead_s: float
@@ -149,6 +184,16 @@ class Metrics:
     def finished(self, model: str, resolution: str | None, *, duration_s: float, price: float) -> None:
         self._task_duration.labels(model, resolution or "none").observe(duration_s)
         self._spend.labels(model).inc(price)
+
+    def reserved(self, upstream: str, model: str, *, units: float, price: int) -> None:
+        """An upstream said what it set aside (FACTS 1.5). Its unit has no rate to ours, but one model's units must be
+        to its price as another's are; where they are not, a price here is not the upstream's."""
+        self._reserved.labels(upstream, model).inc(units)
+        units_before, price_before = self._rates.get(upstream, (0.0, 0.0))
+        self._rates[upstream] = (units_before + units, price_before + price)
+        if price > 0 and units_before > 0:
+            average = units_before / price_before if price_before else 0.0
+            self._drift.labels(upstream, model).set((units / price) / average - 1 if average else 0.0)
 
     def poll_saved(self) -> None:
         self._polls_saved.inc()

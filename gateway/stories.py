@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StorageDown
 
 log = logging.getLogger("reelgate.stories")
 
 Result = TypeVar("Result")
+
+FAILED_REST_S = 5.0  # after a pass that failed; what it failed on is rarely gone sooner
 
 
 class Stories:
@@ -26,6 +28,18 @@ class Stories:
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    async def repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Run a background step again and again, until cancelled. The step says itself how long it rests."""
+        while True:
+            try:
+                await step()
+            except StorageDown as error:
+                log.warning("a background pass waits for storage: %s", error.message)
+                await asyncio.sleep(FAILED_REST_S)
+            except Exception:  # it resolves what bugs leave behind, so no bug may end it
+                log.exception("a background pass ended with a bug")
+                await asyncio.sleep(FAILED_REST_S)
 
     def stop_creates(self) -> None:
         """From now on no new create begins; what runs is finished. The time that `drain` has begins here."""

@@ -19,7 +19,7 @@ from gateway import errors
 from gateway.catalog import Model, matches
 from gateway.crossing import Crossing, Parcel, Passed
 from gateway.errors import Problem
-from gateway.keys import Blocked, Cause, KeyPool, KeyState
+from gateway.keys import Blocked, Cause, KeyPool, KeySight, KeyState
 from gateway.providers.protocol import Provider, Site
 from gateway.transport import Timeouts, exchange, fresh
 from gateway.video import Look, Offer, Receipt, Route, Task, VideoRequest
@@ -134,6 +134,11 @@ class Upstreams:
                 return Route(upstream.name, key)
             blocks.append(key)
         raise _no_route(blocks)
+
+    def has_room(self, model: Model) -> bool:
+        """Whether some key that sells the model could take a submit now."""
+        now = self._clock()
+        return any(upstream.pool.is_open(model.name, now) for upstream in self.sellers(model))
 
     def reuse(self, route: Route, model: Model) -> bool:
         """Take a place for the same route once more, although its upstream rests; False when its key has none."""
@@ -298,6 +303,11 @@ class Upstreams:
         for upstream in self._by_name.values():
             for key_id, state in upstream.pool.states(now):
                 yield upstream.name, key_id, state
+
+    def sights(self) -> Iterable[tuple[Upstream, list[KeySight]]]:
+        """Every upstream and its keys, as they stand."""
+        now = self._clock()
+        return [(upstream, list(upstream.pool.sights(now))) for upstream in self._by_name.values()]
 
     def any_key_usable(self) -> bool:
         """Whether some key could take a create, now or after a short rest for rate."""

@@ -313,4 +313,13 @@ class Task:
         return _SUBMISSION.get(self.state)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A task that waits for a key, for those who decide whose turn it is."""
+
+    task_id: int
+    caller: str
+    model: str
+
+
 _SUBMISSION = {State.QUEUED: "queued", State.OPENED: "sending", State.UNCONFIRMED: "unconfirmed"}

@@ -32,6 +32,7 @@ from gateway.config import load
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
 from gateway.errors import Again, GatewayError, Spent, UpstreamError
+from gateway.flows import carry as carrying
 from gateway.flows import submit as flow
 from gateway.keys import KeyPool, KeySpec, KeyState
 from gateway.parts import Parts
@@ -412,6 +413,7 @@ async def _play_all() -> dict[str, list[Line]]:
         stage = stack.enter_context(_stage())
         config = {
             "storage": {"url": f"sqlite:///{folder / 'reelgate.db'}"},
+            "queue": None,
             "upstreams": [
                 {"name": "a", "provider": "evolink", "base_url": "http://a.invalid", "keys": [{"value": "sk-a"}]}
             ],
@@ -478,9 +480,9 @@ def _stage() -> Iterator[Stage]:
 
     with (
         patch.object(httpx.AsyncHTTPTransport, "handle_async_request", handle),
-        patch.object(flow, "ONCE_MORE_AFTER_S", 0.0),
+        patch.object(carrying, "ONCE_MORE_AFTER_S", 0.0),
         patch.object(ssl, "create_default_context", functools.cache(ssl.create_default_context)),
-        _silence(flow.log),
+        _silence(flow.log), _silence(carrying.log),
     ):
         yield stage
 
@@ -526,14 +528,14 @@ async def _play(case: Case, provider: str, play: Answer | Break, stage: Stage, p
         for number in range(case.creates):
             request = DIALECTS["evolink"].parse({"model": MODEL, "prompt": f"ship number {number}"})
             told = await _create(request, caller, parts)
-        held, _ = await parts.registry.money(caller)
+        balance, _ = await parts.registry.balances(caller, NOW)
         is_as_told = await _is_in_storage(told, parts)
     finally:
         await witness.close()
     judged, effect = witness.judged[0] if witness.judged else (None, "none")
     if not is_as_told:
         raise RuntimeError(f"{case.row} ended with a bug, not with a verdict")  # which callers are told as doubt
-    return _line(case, told, judged, effect, held)
+    return _line(case, told, judged, effect, balance.held)
 
 
 async def _create(request: VideoRequest, caller: Caller, parts: Parts) -> Task | GatewayError:

@@ -11,10 +11,16 @@ COMMANDS: Mapping[str, str] = {
     "check": "gateway.cli.check",
     "demo": "gateway.cli.demo",
     "sandbox": "gateway.cli.sandbox",
+    "keys": "gateway.cli.keys",
+    "teams": "gateway.cli.teams",
+    "tasks": "gateway.cli.tasks",
+    "usage": "gateway.cli.usage",
+    "freeze": "gateway.cli.freeze",
+    "unfreeze": "gateway.cli.freeze",
     "healthcheck": "gateway.cli.healthcheck",
     "version": "gateway.cli.version",
 }
-"""Each command's room, which holds a function of the command's name."""
+"""Each command's room, which holds a function of the command's name, or a group of commands."""
 
 
 def main() -> None:
@@ -33,7 +39,11 @@ def build(names: Iterable[str]) -> typer.Typer:
     )
     app.callback()(_reelgate)  # with a callback, a single command keeps its name
     for name in names:
-        app.command(name)(getattr(import_module(COMMANDS[name]), name))
+        command = getattr(import_module(COMMANDS[name]), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
     return app
 
 

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.catalog import Catalog, Model, matches
+from gateway.cli.desk import overruled
 from gateway.cli.options import ConfigOption, read_config, refuse_unknown_providers
 from gateway.config import Config, Upstream, warnings
 from gateway.money import render_micros
@@ -18,7 +19,7 @@ def check(config: ConfigOption = None) -> None:
     catalog = Catalog.shipped(settings.prices)
     console.print(_upstreams(settings))
     console.print(_models(settings, catalog))
-    for sentence in [*_remarks(settings, catalog), *warnings(settings)]:
+    for sentence in [*_remarks(settings, catalog), *warnings(settings), *overruled(settings)]:
         console.print(f"[yellow]note[/]  {sentence}", highlight=False)
     console.print("[green]ok[/]  the configuration is sound")
 
@@ -55,7 +56,7 @@ def _remarks(settings: Config, catalog: Catalog) -> list[str]:
         elif any(offer.price is None for offer in model.offers):
             remarks.append(f"{model.name}: some offers have no price; set them under `prices`")
     if not settings.virtual_keys:
-        remarks.append("virtual_keys: none; any bearer token on this machine is the caller `local`")
+        remarks.append("virtual_keys: none; until one is made, any bearer token on this machine is the caller `local`")
     return remarks
 
 

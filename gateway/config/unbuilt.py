@@ -40,8 +40,6 @@ class _Row:
 
 
 UNBUILT = (
-    _Row("virtual_keys[].budget", _is_set, _NOT_ENFORCED),
-    _Row("teams[].budget", _is_set, _NOT_ENFORCED),
     _Row("server.limits.header_bytes", _is_not(65_536), _NOT_ENFORCED),
     _Row("server.limits.header_fields", _is_not(100), _NOT_ENFORCED),
     _Row("server.limits.header_s", _is_not(10), _NOT_ENFORCED),
@@ -49,7 +47,6 @@ UNBUILT = (
     _Row("results.archive", _is_set, "kept, but this version does not keep videos"),
     _Row("callbacks.signing_secret", _is_set, "kept, but this version does not sign callbacks"),
     _Row("storage.url", _is_postgresql, "this version stores in SQLite only"),
-    _Row("admin_key", _is_set, "kept, but this version has no admin API or dashboard"),
 )
 
 

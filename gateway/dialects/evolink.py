@@ -84,6 +84,7 @@ _ROWS: Mapping[str, Row] = {
     "no_usable_key": _UNAVAILABLE,
     "storage_down": _UNAVAILABLE,
     "draining": _UNAVAILABLE,
+    "frozen": _UNAVAILABLE,
 }
 
 # Where the code is the HTTP status, the type words are those of the tasks page.

@@ -88,6 +88,7 @@ _ROWS: Mapping[str, int] = {
     "no_usable_key": _DOWNSTREAM_ERROR,
     "storage_down": _DOWNSTREAM_ERROR,
     "draining": _DOWNSTREAM_ERROR,
+    "frozen": _DOWNSTREAM_ERROR,
 }
 # A film that was refused for what it shows, in the words of every upstream (FACTS 1.4, 2.3, 3.5, 4.5).
 _CONTENT_FAILURES = frozenset({"content_policy_violation", "content_policy", "1026", "1027"})

@@ -102,6 +102,7 @@ _ROWS: Mapping[str, Row] = {
     "no_usable_key": _row(503, "do_request_failed"),
     "storage_down": _row(503, "do_request_failed"),
     "draining": _row(503, "do_request_failed"),
+    "frozen": _row(503, "do_request_failed"),
 }
 
 

@@ -99,6 +99,7 @@ _ROWS: Mapping[str, Row] = {
     "no_usable_key": _UNAVAILABLE,
     "storage_down": _UNAVAILABLE,
     "draining": _UNAVAILABLE,
+    "frozen": _UNAVAILABLE,
 }
 
 

@@ -11,7 +11,7 @@ from gateway.memory import Watch
 from gateway.money import MICROS
 from gateway.parts import Parts
 from gateway.store import WrongState
-from gateway.video import Caller, Failure, Look, State, Status, Task
+from gateway.video import Caller, Failure, Look, Money, State, Status, Task
 
 log = logging.getLogger("reelgate.poll")
 
@@ -39,9 +39,24 @@ async def read(task_id: int, caller: Caller, parts: Parts, waiting: Waiting) -> 
         started = perf_counter()
         task = await look(task, parts)
         waiting.total_s += perf_counter() - started
+    elif _may_be_elsewhere(task, parts):
+        task = await _read_again(task, parts)
     else:
         parts.metrics.poll_saved()
     return task
+
+
+def _may_be_elsewhere(task: Task, parts: Parts) -> bool:
+    """Whether another process, or a person, may have taken the task on: it is in nobody's hands here."""
+    if (task.is_final and task.money is not Money.SUSPENDED) or task.id in parts.memory.submissions:
+        return False
+    return task.state is not State.RUNNING and parts.clock() >= parts.memory.watch(task.id).due_at
+
+
+async def _read_again(task: Task, parts: Parts) -> Task:
+    parts.memory.watch(task.id).due_at = parts.clock() + parts.settings.min_interval_s
+    stored = await parts.registry.get(task.id)
+    return task if stored is None or stored == task else parts.memory.keep(stored)
 
 
 async def look(task: Task, parts: Parts, *, within_s: float = LOOK_WAIT_S) -> Task:

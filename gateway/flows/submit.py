@@ -1,39 +1,24 @@
 """Turn one request into one running task, paid for at most once.
 
 The order of writes is the whole point (FAILURES section 1): the intention is durable before the first byte goes out,
-the outcome after. Whatever ends this story without a proof that nothing was bought leaves the task as it is in
-storage, where it reads as unconfirmed, and the sweep resolves it. Nothing here ever sends a doubtful submit again.
+the outcome after. Where every key is busy for the moment, the intention waits in the queue instead (`queue.py`).
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from time import perf_counter
 
-from gateway.errors import (
-    Again,
-    Draining,
-    GatewayError,
-    InDoubt,
-    KeyReused,
-    PolicyError,
-    Refused,
-    StorageDown,
-    TwinRunning,
-)
-from gateway.flows import receipts
+from gateway.errors import Draining, Frozen, GatewayError, KeyReused, PolicyError, StorageDown, TooFast, TwinRunning
+from gateway.flows.carry import Journey, carry, place_in_queue
 from gateway.flows.preflight import Checked, preflight
 from gateway.parts import Parts
-from gateway.store import ReceiptTaken, Verdict, WrongState
-from gateway.video import NO_CLAIM, Caller, Claim, Failure, Receipt, Route, State, Task, VideoRequest
+from gateway.store import Wait
+from gateway.video import NO_CLAIM, Caller, Claim, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.submit")
-
-ONCE_MORE_AFTER_S = 1.0  # T1: a name server's hiccup; anything longer is for the caller's own repeat
-STORAGE_RETRIES_S = (0.05, 0.25, 1.0)  # T16: what a locked file needs; longer is for the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +42,7 @@ class Submission:
     warnings: tuple[str, ...] = ()
     is_replay: bool = False
     """The request was made before: the task is the one of the first time."""
-    upstream_s: float = 0.0
-    """Time spent waiting for upstreams, for the calls that have ended."""
-    sending_since: float | None = None
-    refused: GatewayError | None = None
-    """What the caller is told, once it is proved that nothing was bought."""
+    journey: Journey = field(default_factory=Journey)
 
     async def answer(self, within_s: float | None) -> Task:
         """The outcome, or after `within_s` seconds the opened task as it stands.
@@ -75,16 +56,11 @@ class Submission:
             return self.opened.result()
         if not self.outcome.cancelled() and self.outcome.exception() is None:
             return self.outcome.result()
-        if self.opened.done() and self.refused is None:
+        if self.opened.done() and self.journey.refused is None:
             return replace(self.opened.result(), state=State.UNCONFIRMED)
         if self.outcome.cancelled():
             raise Draining("the gateway is shutting down", retry_after=5)
-        raise self.refused or self.outcome.exception() or Draining("the gateway is shutting down")
-
-    def waited_s(self) -> float:
-        """Seconds spent waiting for upstreams until now."""
-        under_way = 0.0 if self.sending_since is None else perf_counter() - self.sending_since
-        return self.upstream_s + under_way
+        raise self.journey.refused or self.outcome.exception() or Draining("the gateway is shutting down")
 
 
 def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes = NO_WISHES) -> Submission:
@@ -103,9 +79,12 @@ async def _tell(submission: Submission, request: VideoRequest, caller: Caller, p
         submission.opened.set_result(parts.memory.keep(task))
     if not is_new:
         return await _join(task, submission, parts)
+    if task.state is State.QUEUED:
+        parts.memory.line.joined(task)
+        return task
     parts.memory.submissions[task.id] = submission
     try:
-        return await _carry(task, Route(task.upstream, task.key_id), checked, submission, parts)
+        return await carry(task, checked, submission.journey, parts)
     finally:
         del parts.memory.submissions[task.id]
 
@@ -118,7 +97,7 @@ async def _join(task: Task, submission: Submission, parts: Parts) -> Task:
     try:
         return await first.answer(within_s=None)
     except GatewayError as error:
-        submission.refused = error
+        submission.journey.refused = error
         raise
 
 
@@ -159,7 +138,9 @@ async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) ->
     try:
         if parts.stories.is_draining:
             raise Draining("the gateway is shutting down", retry_after=5)
-        route = parts.upstreams.choose(checked.request, checked.model)
+        if parts.admission.is_frozen:
+            raise Frozen("creates are frozen by whoever runs this gateway")
+        place = _place(checked, parts)
     except GatewayError:
         # The key may be full of this very request, if the first of it is just being opened.
         if claim != NO_CLAIM and (twin := await find_twin(after_writes=True)) is not None:
@@ -170,129 +151,32 @@ async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) ->
             checked.request,
             caller,
             checked.offer,
-            route,
+            place,
             currency=parts.settings.currency,
             now=now,
             claim=claim,
         )
     except (StorageDown, KeyReused, PolicyError):
-        parts.upstreams.unused(route)
+        _leave(place, parts)
         raise
     if not is_new:
-        parts.upstreams.unused(route)
+        _leave(place, parts)
     return task, is_new
 
 
-async def _carry(task: Task, route: Route, checked: Checked, submission: Submission, parts: Parts) -> Task:
-    """Send, and send elsewhere only on proof that nothing was bought."""
-    tried, left = [route], set[str]()
-    while True:
-        try:
-            receipt = await _send(tried[-1], checked, submission, parts)
-        except Refused as refusal:
-            try:
-                route = await _next_route(refusal, tried, left, checked, parts)
-            except GatewayError as last_word:
-                submission.refused = _in_callers_words(last_word, checked.request)
-                await _abandon(task, refusal, last_word, parts)
-                raise submission.refused from None
-            parts.metrics.rotation(tried[-1].upstream, refusal)
-            try:
-                task = await _turn(task, refusal, route, parts)
-            except StorageDown as error:
-                submission.refused = error  # refused there, and sent nowhere else
-                raise
-            tried.append(route)
-        except InDoubt as doubt:
-            return await _doubt(task, doubt, parts)
-        else:
-            return await _start(task, receipt, parts)
+def _place(checked: Checked, parts: Parts) -> Route | Wait:
+    """A key, or where others wait for one or all are busy for the moment, a place in the queue.
 
-
-async def _send(route: Route, checked: Checked, submission: Submission, parts: Parts) -> Receipt:
-    submission.sending_since = started = perf_counter()
-    try:
-        return await parts.upstreams.submit(checked.request, checked.offer, route)
-    finally:
-        submission.sending_since = None
-        submission.upstream_s += perf_counter() - started
-
-
-async def _next_route(refusal: Refused, tried: list[Route], left: set[str], checked: Checked, parts: Parts) -> Route:
-    """Where a refused request goes next; raises what the caller is told when there is nowhere left.
-
-    `left` collects the upstreams that refused it as a place: no other key of theirs is asked.
+    Raises TooFast where nothing may wait, Unavailable where time alone does not help.
     """
-    if refusal.again is Again.NOWHERE:
-        raise refusal
-    if refusal.again is not Again.ANOTHER_KEY:
-        left.add(tried[-1].upstream)
-        if refusal.repeat:
-            refusal.retry_after = refusal.retry_after or parts.upstreams.rest_s(tried[-1].upstream)
+    if parts.memory.line.is_before(checked.model.name):
+        return place_in_queue(checked, TooFast("others wait for a key already"), parts)
     try:
-        return parts.upstreams.choose(checked.request, checked.model, tried=tried, left=left)
-    except GatewayError:
-        if refusal.again is Again.ANOTHER_KEY:
-            raise
-        # Nowhere else; what the caller is told is the refusal itself.
-    if refusal.again is Again.ONCE_MORE and tried.count(tried[-1]) == 1:
-        await asyncio.sleep(ONCE_MORE_AFTER_S)
-        if parts.upstreams.reuse(tried[-1], checked.model):
-            return tried[-1]
-    raise refusal
+        return parts.upstreams.choose(checked.request, checked.model)
+    except TooFast as full:
+        return place_in_queue(checked, full, parts)
 
 
-async def _turn(task: Task, refusal: Refused, route: Route, parts: Parts) -> Task:
-    """Write down the refusal and the next intention; the place on the next key is let go if that fails."""
-    try:
-        return parts.memory.keep(
-            await _insist(lambda: parts.registry.turn(task, Verdict.of(refusal), route, now=parts.clock()))
-        )
-    except (StorageDown, WrongState):
-        parts.upstreams.unused(route)
-        raise
-
-
-async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:
-    try:
-        return await receipts.keep(task, receipt, parts)
-    except ReceiptTaken:
-        parts.metrics.surprise(task.upstream, "known_id")
-        log.exception("task %d: the upstream gave out an id that another task holds", task.id)
-        return await _doubt(task, InDoubt("the upstream gave out an id twice", row="H5"), parts)
-
-
-async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
-    log.warning("task %d is unconfirmed: %s (%s)", task.id, doubt.message, doubt.row)
-    try:
-        return parts.memory.keep(
-            await _insist(lambda: parts.registry.doubt(task, Verdict.of(doubt), now=parts.clock()))
-        )
-    except StorageDown:  # an intention without outcome reads as unconfirmed anyway
-        return parts.memory.keep(replace(task, state=State.UNCONFIRMED))
-
-
-async def _abandon(task: Task, refusal: Refused, last_word: GatewayError, parts: Parts) -> None:
-    failure = Failure(last_word.code, last_word.message)
-    try:
-        task = await _insist(lambda: parts.registry.abandon(task, failure, Verdict.of(refusal), now=parts.clock()))
-        parts.memory.keep(task)
-    except StorageDown:
-        log.exception("task %d was refused while storage is down; it will read as unconfirmed", task.id)
-
-
-async def _insist(step: Callable[[], Awaitable[Task]]) -> Task:
-    """A step of a task's life, repeated while storage is down for a moment."""
-    for pause_s in STORAGE_RETRIES_S:
-        try:
-            return await step()
-        except StorageDown:
-            await asyncio.sleep(pause_s)
-    return await step()
-
-
-def _in_callers_words(error: GatewayError, request: VideoRequest) -> GatewayError:
-    """An upstream speaks of its own fields: name the caller's, or none."""
-    if isinstance(error, Refused):
-        error.param = request.params.get(error.param or "")
-    return error
+def _leave(place: Route | Wait, parts: Parts) -> None:
+    if isinstance(place, Route):
+        parts.upstreams.unused(place)

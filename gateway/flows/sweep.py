@@ -4,7 +4,6 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from gateway.errors import StorageDown
 from gateway.flows import poll, receipts
 from gateway.parts import Parts
 from gateway.store import Verdict, WrongState
@@ -21,17 +20,16 @@ TASKS_AT_ONCE = 1_000
 async def run(parts: Parts) -> None:
     """Sweep until cancelled."""
     keys_at = parts.clock() + KEYS_EVERY_S
-    while True:
-        try:
-            await sweep(parts)
-            if parts.clock() >= keys_at:
-                await parts.upstreams.recheck_keys()
-                keys_at = parts.clock() + KEYS_EVERY_S
-        except StorageDown as error:
-            log.warning("the sweep waits for storage: %s", error.message)
-        except Exception:  # the sweep resolves what bugs leave behind, so no bug may end it
-            log.exception("a sweep ended with a bug")
+
+    async def step() -> None:
+        nonlocal keys_at
+        await sweep(parts)
+        if parts.clock() >= keys_at:
+            await parts.upstreams.recheck_keys()
+            keys_at = parts.clock() + KEYS_EVERY_S
         await asyncio.sleep(EVERY_S)
+
+    await parts.stories.repeat(step)
 
 
 async def sweep(parts: Parts) -> None:
@@ -45,6 +43,9 @@ async def sweep(parts: Parts) -> None:
 async def _doubt_forgotten(parts: Parts) -> None:
     """Intentions whose story ended without an outcome: a bug, a cancelled coroutine, a storage failure."""
     now = parts.clock()
+    dead = await parts.presence.dead(await parts.registry.senders())
+    if dead and (recovered := await parts.registry.recover(now, dead)):
+        log.warning("%d tasks are unconfirmed: the process that was sending them is gone", recovered)
     for task in await parts.registry.opened(before=now - parts.settings.longest_submit_s):
         verdict = Verdict("submission_unconfirmed", row="T14")
         with suppress(WrongState):  # its outcome came meanwhile

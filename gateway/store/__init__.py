@@ -1,13 +1,17 @@
 """The door to SQL: the only room that knows SQLAlchemy.
 
-`Database` runs steps, `prepare` makes sure that a file is ours, `Registry` keeps a task's life, and `Journal` keeps
+`Database` runs steps, `prepare` makes sure that it is ours, `Registry` keeps a task's life, and `Journal` keeps
 the receipts that the database could not take. To the outside everything is a `Task`; rows, tables and connections
 stay in here.
 
     lane.py      a queue of steps and the threads that serve it, group by group
     sqlite.py    how a group becomes one transaction of SQLite
+    postgres.py  how a step becomes one transaction of PostgreSQL, and what is run again
+    locks.py     what must not happen at once, by name
     database.py  `Database.run(step)`: durable when it returns
     schema.py    the tables, and what they refuse
+    preparing.py whose database it is, and of which revision; `migrations/` brings it to the newest
+    presence.py  which of the gateways at one database are alive
     rows.py      row ↔ Task
     moves.py     what may follow what in a task's life
     twins.py     a create that was made before
@@ -18,26 +22,47 @@ stay in here.
     prepared.py  statements of the hot paths, compiled once
     queries.py   what can be asked
     registry.py  the face of all this
+    callers.py   virtual keys and teams made while the gateway runs, and the freeze
+    books.py     what a person asks: pages of tasks, the story of one, who spent what
     journal.py   the way out when the database fails after the upstream said yes
 """
 
-from gateway.store.database import Database
-from gateway.store.journal import Journal
+from gateway.store.books import GROUPS, Attempt, Books, Entry, Story, Usage, Wanted
+from gateway.store.callers import Callers, NameTaken, NameUnknown
+from gateway.store.database import Database, StorageRefused
+from gateway.store.journal import Journal, Kept
 from gateway.store.lane import RuleBroken
 from gateway.store.moves import ReceiptTaken, Verdict, Wait, WrongState
+from gateway.store.presence import Presence
+from gateway.store.preparing import NEWEST_REVISION, SchemaRefused, SchemaTooNew, migrate, prepare, revision_of
 from gateway.store.registry import Registry
-from gateway.store.schema import SchemaRefused, SchemaTooNew, prepare
 
 __all__ = [
+    "GROUPS",
+    "NEWEST_REVISION",
+    "Attempt",
+    "Books",
+    "Callers",
     "Database",
+    "Entry",
     "Journal",
+    "Kept",
+    "NameTaken",
+    "NameUnknown",
+    "Presence",
     "ReceiptTaken",
     "Registry",
     "RuleBroken",
     "SchemaRefused",
     "SchemaTooNew",
+    "StorageRefused",
+    "Story",
+    "Usage",
     "Verdict",
     "Wait",
+    "Wanted",
     "WrongState",
+    "migrate",
     "prepare",
+    "revision_of",
 ]

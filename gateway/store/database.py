@@ -1,19 +1,26 @@
 """The door to SQL: a step goes in, its outcome comes out once it is durable.
 
-Writes go to one thread that commits all waiting steps together (one fsync for the group), reads to a few threads
-beside it. A step is a plain function of a connection; it runs inside a transaction and must neither commit nor keep
-the connection. If it raises, nothing of it remains, and its neighbours in the group are not touched.
+A step is a plain function of a connection; it runs inside a transaction and must neither commit nor keep the
+connection. If it raises, nothing of it remains, and no other step is touched. It may run more than once (PostgreSQL,
+after a deadlock or a lost connection), so it leaves nothing behind but its outcome.
 
-Storage failures come out as StorageDown (FAILURES T15). After StorageDown from `run`, the step did not happen.
+SQLite: writes go to one thread that commits all waiting steps together (one fsync for the group), reads to a few
+threads beside it. PostgreSQL: a few connections write side by side, with other replicas too, so what must not happen at
+once is locked by name (`locks.py`); a few more read.
+
+Storage failures come out as StorageDown (FAILURES T15). After StorageDown from `run`, the step did not happen; the one
+exception is a PostgreSQL that goes away while it commits, when nobody knows (`postgres.py`, rule 4).
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
-from gateway.store.lane import Lane, Step
+from gateway.store.lane import Lane, Step, Worker
 from gateway.store.sqlite import SqliteWorker
 
 T = TypeVar("T")
@@ -23,14 +30,45 @@ WAITING_MAX = 10_000  # about a second of work; a longer queue would only hide t
 WRITE_GROUP_MAX = 256  # some 20 ms of work: late-comers do not wait long, and the fsync is shared enough
 READ_GROUP_MAX = 8  # small, so that both readers get something to do
 _READERS = 2  # reads are short and share Python's one lock; the second is there for when the first reads a long list
+# For each replica, of the hundred connections that a PostgreSQL allows by itself. While one waits for the disk or for
+# another replica's lock, the others work.
+_POSTGRES_WRITERS = 6
+_POSTGRES_READERS = 2
+
+
+class StorageRefused(Exception):
+    """The storage cannot be used as it is. The message is one line for the person who runs the gateway."""
+
+
+class AddressRefused(StorageRefused, ValueError):
+    """The address says nothing that this installation understands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What differs from one kind of database to another."""
+
+    name: str
+    path: Path
+    writers: Sequence[Worker]
+    readers: Sequence[Worker]
+    write_group_max: int
+    read_group_max: int
+    patient: Callable[[], Worker]
+    """Makes a worker whose statements may take their time."""
 
 
 class Database:
-    """One database file and the threads that work on it. Made by `open`, ended by `close`."""
+    """One database and the threads that work on it. Made by `open`, ended by `close`."""
 
-    def __init__(self, path: Path, writer: SqliteWorker, writes: Lane, reads: Lane) -> None:
-        self.path = path
-        self._writer = writer
+    def __init__(self, url: URL, kind: Kind, writes: Lane, reads: Lane) -> None:
+        self.url = url
+        """Its address; holds the password, and does not print it."""
+        self.name = kind.name
+        """What to call it before a person: the file, or the database and its host. Holds no secret."""
+        self.path = kind.path
+        """The file itself, or a name in the working directory for what has to stand beside the database."""
+        self._kind = kind
         self._writes = writes
         self._reads = reads
 
@@ -43,24 +81,24 @@ class Database:
         waiting_max: int = WAITING_MAX,
         group_max: int = WRITE_GROUP_MAX,
     ) -> Self:
-        """A database at `sqlite:///path`. The file is touched by the first step, not here.
+        """A database at `sqlite:///path` or `postgresql://user:password@host/name`.
 
-        Raises ValueError, in one line, for an address this version does not understand.
+        It is touched by the first step, and not here. `busy_timeout_s` and `group_max` are SQLite's.
+
+        Raises AddressRefused, in one line, for an address this installation does not understand.
         """
-        path = _path_of(url)
-        at = make_url(url)
-        writer = SqliteWorker(at, writes=True, busy_timeout_s=busy_timeout_s)
-        readers = [SqliteWorker(at, writes=False, busy_timeout_s=busy_timeout_s) for _ in range(_READERS)]
-        writes = Lane("store-writer", [writer], waiting_max=waiting_max, group_max=group_max)
-        reads = Lane("store-reader", readers, waiting_max=waiting_max, group_max=READ_GROUP_MAX)
+        at = _parse(url)
+        kind = _KINDS[at.drivername](at, busy_timeout_s, group_max)
+        writes = Lane("store-writer", kind.writers, waiting_max=waiting_max, group_max=kind.write_group_max)
+        reads = Lane("store-reader", kind.readers, waiting_max=waiting_max, group_max=kind.read_group_max)
         writes.start()
         reads.start()
-        return cls(path, writer, writes, reads)
+        return cls(at, kind, writes, reads)
 
     @property
     def is_writable(self) -> bool:
         """Whether the last write met no storage failure; False before the first one. `probe` makes sure."""
-        return self._writer.is_sound
+        return self._writes.is_sound
 
     async def run(self, step: Step[T]) -> T:
         """Run a step that writes; returns when it is on the disk.
@@ -70,34 +108,87 @@ class Database:
         return await self._writes.run(step)
 
     async def read(self, step: Step[T]) -> T:
-        """Run a step that only reads, on everything that was answered before. Never waits for a writer."""
+        """Run a step that only reads, on everything that was answered before, as it is at one moment.
+
+        Never waits for a writer.
+        """
         return await self._reads.run(step)
+
+    async def run_apart(self, step: Step[T]) -> T:
+        """Like `run`, on a connection of its own and for as long as it takes: for what is done once, at the start."""
+        lane = Lane("store-apart", [self._kind.patient()], waiting_max=1, group_max=1)
+        lane.start()
+        try:
+            return await lane.run(step)
+        finally:
+            await lane.close()
 
     async def probe(self) -> None:
         """Write something that means nothing, to the disk. Raises StorageDown if that is not possible."""
         await self.run(_write_nothing)
 
     async def close(self) -> None:
-        """Finish what waits and close the file. Steps that come later get StorageDown."""
+        """Finish what waits and close the database. Steps that come later get StorageDown."""
         await self._writes.close()
         await self._reads.close()
 
 
 def _write_nothing(connection: Connection) -> None:
-    # A number in the file's header that nobody reads (the schema's version is a row of `meta`).
-    connection.exec_driver_sql("PRAGMA user_version=0")
+    connection.exec_driver_sql(_NOTHING[connection.dialect.name])
 
 
-def _path_of(url: str) -> Path:
+_NOTHING = {
+    # A number in the file's header that nobody reads (the schema's version is the row of `alembic_version`).
+    "sqlite": "PRAGMA user_version=0",
+    # The least that makes a commit wait for the server's disk: a line in its log that nobody reads.
+    "postgresql": "SELECT pg_logical_emit_message(true, 'reelgate', '')",
+}
+
+
+def _sqlite(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
+    if not at.database or at.database == ":memory:":
+        raise AddressRefused("storage: tasks must outlive the process; use a file, sqlite:///path/to/file.db")
+    return Kind(
+        name=at.database,
+        path=Path(at.database),
+        writers=[SqliteWorker(at, writes=True, busy_timeout_s=busy_timeout_s)],
+        readers=[SqliteWorker(at, writes=False, busy_timeout_s=busy_timeout_s) for _ in range(_READERS)],
+        write_group_max=group_max,
+        read_group_max=READ_GROUP_MAX,
+        patient=lambda: SqliteWorker(at, writes=True, busy_timeout_s=busy_timeout_s),
+    )
+
+
+def _postgresql(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
+    try:
+        from gateway.store.postgres import PostgresWorker, engine_of
+    except ImportError:
+        raise AddressRefused("storage: PostgreSQL needs one more package: pip install 'reelgate[postgres]'") from None
+    if not at.database:
+        raise AddressRefused("storage: which database? write postgresql://user:password@host/database")
+    engine = engine_of(at)
+    return Kind(
+        name=f"database {at.database} at {at.host or 'this machine'}",
+        path=Path(f"reelgate-{at.database}"),
+        writers=[PostgresWorker(engine, writes=True) for _ in range(_POSTGRES_WRITERS)],
+        readers=[PostgresWorker(engine, writes=False) for _ in range(_POSTGRES_READERS)],
+        write_group_max=1,  # what one worker takes, the others cannot do meanwhile
+        read_group_max=READ_GROUP_MAX,
+        patient=lambda: PostgresWorker(engine_of(at, is_patient=True), writes=True),
+    )
+
+
+_KINDS: Mapping[str, Callable[[URL, float, int], Kind]] = {"sqlite": _sqlite, "postgresql": _postgresql}
+
+
+def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise ValueError("storage: not a database address; write sqlite:///path/to/file.db") from None
-    kind = parsed.get_backend_name()
-    if kind in ("postgresql", "postgres"):
-        raise ValueError("storage: postgresql:// is not in this version; use sqlite:///path/to/file.db")
-    if parsed.drivername != "sqlite":
-        raise ValueError(f"storage: {kind}:// is not understood; use sqlite:///path/to/file.db")
-    if not parsed.database or parsed.database == ":memory:":
-        raise ValueError("storage: tasks must outlive the process; use a file, sqlite:///path/to/file.db")
-    return Path(parsed.database)
+        raise AddressRefused("storage: not a database address; write sqlite:///path/to/file.db") from None
+    if parsed.drivername not in _KINDS:
+        raise AddressRefused(
+            f"storage: {parsed.drivername}:// is not understood; use sqlite:///path/to/file.db or "
+            "postgresql://user:password@host/database"
+        )
+    return parsed

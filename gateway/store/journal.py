@@ -8,6 +8,7 @@ than once (a kill between applying and removing): `Registry.start` takes a repea
 import json
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ from gateway.video import Receipt
 _log = logging.getLogger(__name__)
 
 _FIELDS = {"task": int, "upstream": str, "key_id": str, "upstream_id": str, "at": float}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A receipt that stands in the journal: this task was accepted, on this route, under this id."""
+
+    task_id: int
+    upstream: str
+    key_id: str
+    upstream_id: str
+    at: float
 
 
 class Journal:
@@ -40,6 +52,11 @@ class Journal:
         entry = {"task": task_id, "upstream": upstream, "key_id": key_id, "upstream_id": upstream_id, "at": float(at)}
         # It begins with a line break too: the line before may be torn, and must not spoil this one.
         _append_synced(self.path, f"\n{json.dumps(entry)}\n")
+
+    def receipts(self) -> list[Kept]:
+        """What stands in the journal, and what could not be applied when it was read; nothing is changed."""
+        lines = "\n".join(_read(path) or "" for path in (self.rejected_path, self.path)).split("\n")
+        return [Kept(*(entry[name] for name in _FIELDS)) for line in lines if (entry := _entry(line)) is not None]
 
     async def replay(self, registry: Registry) -> int:
         """Apply every line, then remove the file; returns how many were applied.

@@ -74,6 +74,8 @@ class Lane:
         self._waiting_max = waiting_max
         self._group_max = group_max
         self._is_closed = False
+        self.is_sound = False
+        """Whether the last group met no storage failure; False before the first one."""
         self._threads = [
             # A daemon: a process that ends without `close()` must not hang. What was answered is already durable.
             threading.Thread(target=self._serve, args=(worker,), name=f"{name}-{number}", daemon=True)
@@ -114,6 +116,7 @@ class Lane:
             except BaseException as error:
                 for job in jobs:
                     job.error = error
+            self.is_sound = not any(isinstance(job.error, StorageDown) for job in jobs)
             _wake(jobs)
             del jobs  # the thread may now sleep for hours; it must not hold a request in memory
         worker.close()

@@ -14,12 +14,13 @@ from gateway.errors import GatewayError, QueueFull, UpstreamError
 from gateway.store import ledger
 from gateway.store.accounts import lock_owners
 from gateway.store.limits import judge_limits
+from gateway.store.locks import lock
 from gateway.store.prepared import Prepared
 from gateway.store.queries import find, opened_by
-from gateway.store.rows import OPENED_COLUMNS, changes_of, row_of
+from gateway.store.rows import OPENED_COLUMNS, changes_of, request_text, row_of
 from gateway.store.schema import attempts, tasks, waiting
 from gateway.store.twins import find_twin, free_key, keep_key
-from gateway.video import Caller, Claim, Failure, Look, Money, Receipt, Route, State, Status, Task
+from gateway.video import Caller, Claim, Failure, Look, Money, Receipt, Route, State, Status, Task, VideoRequest
 
 # Which states a move may leave. `open` leaves none; whatever is not here is refused.
 SOURCES: Mapping[str, frozenset[State]] = {
@@ -64,9 +65,9 @@ class ReceiptTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How a task may wait for a key: the whole request as JSON, the places in the queue, and when one may be free."""
+    """How a task may wait for a key: the whole request, the places in the queue, and when a key may be free again."""
 
-    request: str
+    request: VideoRequest
     places: int
     retry_after: int | None
 
@@ -100,6 +101,7 @@ _HIDE = update(tasks).where(tasks.c.id == bindparam("of_task")).values(hidden=Tr
 _TOUCH = update(tasks).where(tasks.c.id == bindparam("of_task")).values(looked_at=bindparam("at"))
 _WAIT = insert(waiting)
 _WAITS_NO_MORE = delete(waiting).where(waiting.c.task_id == bindparam("of_task"))
+_QUEUE = "queue"  # the places in it are counted by one at a time
 _MOVES: dict[tuple[str, tuple[str, ...]], Prepared] = {}
 
 
@@ -413,8 +415,9 @@ def _end_attempt(
 
 
 def _wait(connection: Connection, task: Task, wait: Wait, now: float) -> None:
+    lock(connection, _QUEUE)
     (count,) = connection.execute(select(func.count()).select_from(waiting)).one()
     if count >= wait.places:
         raise QueueFull(f"{count} tasks wait for a key already", retry_after=wait.retry_after)
     row = {"task_id": task.id, "caller": task.caller, "model": task.request.model, "since": now}
-    connection.execute(_WAIT, {**row, "request": wait.request})
+    connection.execute(_WAIT, {**row, "request": request_text(wait.request)})

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select
 
 from gateway.store.prepared import Prepared
-from gateway.store.rows import COLUMNS, task_of
-from gateway.store.schema import attempts, tasks
-from gateway.video import Caller, State, Task
+from gateway.store.rows import COLUMNS, request_of, task_of
+from gateway.store.schema import attempts, tasks, waiting
+from gateway.video import Caller, State, Task, VideoRequest, Waiting
 
 LIVE = (State.OPENED, State.RUNNING, State.UNCONFIRMED)
 """The states in which an upstream key is, or may be, busy with a task."""
@@ -75,6 +75,28 @@ def opened_by(connection: Connection, owners: Collection[int] | None) -> list[Ta
     if owners is not None:
         query = query.where(attempts.c.owner.in_(owners))
     return [task_of(row) for row in connection.execute(query)]
+
+
+def waiting_heads(connection: Connection) -> list[Waiting]:
+    """The task of each caller and model that has waited longest."""
+    first = func.min(waiting.c.task_id)
+    query = select(first, waiting.c.caller, waiting.c.model).group_by(waiting.c.caller, waiting.c.model)
+    return [Waiting(*row) for row in connection.execute(query)]
+
+
+def waiting_request(connection: Connection, task_id: int) -> tuple[Task, VideoRequest] | None:
+    """A task that waits, and its whole request."""
+    query = select(waiting.c.request, *COLUMNS).join(tasks, tasks.c.id == waiting.c.task_id)
+    row = connection.execute(query.where(waiting.c.task_id == task_id)).one_or_none()
+    if row is None:
+        return None
+    task = task_of(row[1:])
+    return task, request_of(row[0], task.dialect)
+
+
+def waiting_since(connection: Connection, before: float) -> list[int]:
+    """The tasks that have waited since before this time."""
+    return list(connection.execute(select(waiting.c.task_id).where(waiting.c.since < before)).scalars())
 
 
 def senders(connection: Connection) -> set[int]:

@@ -5,7 +5,7 @@ an argument. Any method may raise StorageDown, and then the step did not happen.
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from gateway.store import accounts, moves, queries, twins
 from gateway.store import audit as auditing
 from gateway.store.database import Database
 from gateway.store.lane import RuleBroken
+from gateway.store.locks import lock
 from gateway.store.moves import ReceiptTaken, Verdict, Wait
 from gateway.store.schema import meta
 from gateway.video import (
@@ -32,6 +33,7 @@ from gateway.video import (
     State,
     Task,
     VideoRequest,
+    Waiting,
 )
 
 _SECRET_BYTES = 32
@@ -109,7 +111,14 @@ class Registry:
         With `after_writes`, the opens that wait to be written are waited for.
         """
         step = partial(twins.find_twin, caller=caller.key_id, fingerprint=request.fingerprint(), claim=claim, now=now)
-        return await (self._db.run(step) if after_writes else self._db.read(step))
+        if not after_writes:
+            return await self._db.read(step)
+
+        def after_them(connection: Connection) -> Task | None:
+            accounts.lock_owners(connection, caller.key_id, caller.team)
+            return step(connection)
+
+        return await self._db.run(after_them)
 
     async def turn(self, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
         """After a sure refusal: end this attempt and intend the next, with another route. Only from opened."""
@@ -135,14 +144,7 @@ class Registry:
         A task that holds this very receipt already is returned as it is, so that a repeat does no harm. ReceiptTaken
         when another task holds it (FAILURES H5).
         """
-        try:
-            return await self._db.run(partial(moves.start, task=task, receipt=receipt, now=now))
-        except RuleBroken:
-            holder = partial(queries.holder_of, upstream=task.upstream, upstream_id=receipt.upstream_id)
-            holder_id = await self._db.read(holder)
-            if holder_id is None or holder_id == task.id:
-                raise
-            raise ReceiptTaken(task.id, holder_id) from None
+        return await self._take_receipt(partial(moves.start, task=task, receipt=receipt, now=now), task, receipt)
 
     async def doubt(self, task: Task, verdict: Verdict, now: float) -> Task:
         """It may have been accepted: opened → unconfirmed. The price stays held and nothing is sent again."""
@@ -191,7 +193,20 @@ class Registry:
 
     async def adopt(self, task_id: int, receipt: Receipt, now: float) -> Task:
         """A person knows under which id a doubtful or given-up task was accepted: → running. Raises ReceiptTaken."""
-        return await self._db.run(partial(moves.adopt, task_id=task_id, receipt=receipt, now=now))
+        step = partial(moves.adopt, task_id=task_id, receipt=receipt, now=now)
+        return await self._take_receipt(step, await self.get(task_id), receipt)
+
+    async def _take_receipt(self, step: Callable[[Connection], Task], task: Task | None, receipt: Receipt) -> Task:
+        try:
+            return await self._db.run(step)
+        except RuleBroken:
+            if task is None:
+                raise
+            holder = partial(queries.holder_of, upstream=task.upstream, upstream_id=receipt.upstream_id)
+            holder_id = await self._db.read(holder)
+            if holder_id is None or holder_id == task.id:
+                raise
+            raise ReceiptTaken(task.id, holder_id) from None
 
     async def resolve(self, task_id: int, money: Money, reason: str, now: float) -> Task:
         """A person says what became of suspended money, or that a doubtful task was not accepted: RELEASED, SETTLED."""
@@ -231,6 +246,18 @@ class Registry:
         """Tasks still opened whose last attempt began before this time, oldest first."""
         return await self._db.read(partial(queries.opened, before=before, limit=limit))
 
+    async def waiting(self) -> list[Waiting]:
+        """Of each caller and model, the task that has waited for a key the longest."""
+        return await self._db.read(queries.waiting_heads)
+
+    async def waiting_request(self, task_id: int) -> tuple[Task, VideoRequest] | None:
+        """A task that waits, and its whole request, inline images and all."""
+        return await self._db.read(partial(queries.waiting_request, task_id=task_id))
+
+    async def waiting_since(self, before: float) -> list[int]:
+        """The tasks that have waited since before this time."""
+        return await self._db.read(partial(queries.waiting_since, before=before))
+
     async def live_counts(self) -> dict[tuple[str, str], int]:
         """How many opened, running and unconfirmed tasks each (upstream, key id) carries."""
         return await self._db.read(queries.live_counts)
@@ -253,7 +280,8 @@ class Registry:
 
 
 def _secret(connection: Connection, name: str) -> str:
-    # Looked up and made in one transaction that excludes other writers, so two processes cannot make two.
+    # Looked up and made while nobody else can, so two processes cannot make two.
+    lock(connection, name)
     found = connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
     if found is None:
         found = secrets.token_hex(_SECRET_BYTES)

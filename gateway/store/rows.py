@@ -40,7 +40,7 @@ def row_of(task: Task) -> dict[str, Any]:
         "caller": task.caller,
         "team": task.team,
         "dialect": task.dialect,
-        "request": json.dumps(task.request.canonical(), separators=(",", ":")),
+        "request": request_text(task.request),
         "fingerprint": task.fingerprint,
         "mode": task.mode.value,
         "price": task.price,
@@ -56,6 +56,16 @@ def row_of(task: Task) -> dict[str, Any]:
     }
 
 
+def request_text(request: VideoRequest) -> str:
+    """What makes a request itself, as it is written down."""
+    return json.dumps(request.canonical(), separators=(",", ":"))
+
+
+def request_of(text: str, dialect: str) -> VideoRequest:
+    """The request that was written down. It no longer knows the caller's own spelling of the fields."""
+    return VideoRequest(**json.loads(text), dialect=dialect)
+
+
 def changes_of(changes: dict[str, Any]) -> dict[str, Any]:
     """Changed fields of a task as columns."""
     columns: dict[str, Any] = {}
@@ -69,7 +79,7 @@ def changes_of(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def task_of(row: Sequence[Any]) -> Task:
-    """The task of a row that holds COLUMNS. Its request no longer knows the caller's own spelling of the fields."""
+    """The task of a row that holds COLUMNS."""
     (
         number,
         state,
@@ -103,7 +113,7 @@ def task_of(row: Sequence[Any]) -> Task:
         caller=caller,
         team=team,
         dialect=dialect,
-        request=VideoRequest(**json.loads(request), dialect=dialect),
+        request=request_of(request, dialect),
         fingerprint=fingerprint,
         mode=Mode(mode),
         price=price,

@@ -1,4 +1,6 @@
-"""The tables, and the check that a file is ours before anything is written to it.
+"""The tables.
+
+A database gets them from `migrations/`, which say the same; a change here needs a revision there.
 
 What the code promises about a task's life (DESIGN section 4), the constraints say again: a bug here must fail, not
 lose money. Times are seconds since 1970, prices millionths of the currency. Prompts live in `tasks.request` only.
@@ -11,7 +13,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Connection,
     Double,
     ForeignKey,
     Index,
@@ -19,29 +20,9 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    insert,
-    inspect,
-    select,
 )
 
-from gateway.errors import StorageDown
-from gateway.store.database import Database
 from gateway.video import FINAL, Money, State
-
-VERSION = 1
-_VERSION_NAME = "schema_version"
-
-
-class SchemaRefused(Exception):
-    """The file is nothing this program may write to. The message is one line for the person who runs the gateway."""
-
-
-class SchemaTooNew(SchemaRefused):
-    """A newer Reelgate wrote the file."""
-
-
-class ForeignDatabase(SchemaRefused):
-    """Somebody else's file."""
 
 
 def _one_of(column: str, words: Iterable[str]) -> str:
@@ -272,53 +253,3 @@ meta = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
-
-
-async def prepare(db: Database) -> None:
-    """Create the tables in an empty file; leave a file of this version as it is; refuse anything else.
-
-    Raises SchemaRefused before a byte of a strange file is changed, StorageDown where the file cannot be written.
-    """
-    try:
-        await db.read(_version_of)
-    except StorageDown as error:
-        if _is_no_database(error):
-            raise ForeignDatabase(f"{db.path} is not a database: name another file, or remove this one") from None
-        raise
-    await db.run(_create)
-    await db.probe()  # where the tables were there already, nothing has been written yet
-
-
-def _create(connection: Connection) -> None:
-    # Looked at again inside the transaction: another process may have begun at the same moment.
-    version = _version_of(connection)
-    metadata.create_all(connection)  # also what an older program of this version did not have yet
-    if version is None:
-        for statement in APPEND_ONLY[connection.dialect.name]:
-            connection.exec_driver_sql(statement)
-    if version is None:
-        connection.execute(insert(meta), {"name": _VERSION_NAME, "value": str(VERSION)})
-
-
-def _version_of(connection: Connection) -> int | None:
-    """The version of a file that is ours, None for an empty one."""
-    look = inspect(connection)
-    names = look.get_table_names()
-    if not names and not look.get_view_names():
-        return None
-    path = connection.engine.url.database
-    value = None
-    if meta.name in names and {column["name"] for column in look.get_columns(meta.name)} == {"name", "value"}:
-        value = connection.execute(select(meta.c.value).where(meta.c.name == _VERSION_NAME)).scalar()
-    if value is None or not str(value).isdecimal() or int(value) < 1:
-        raise ForeignDatabase(f"{path} holds tables that are not Reelgate's: name another file")
-    if int(value) > VERSION:
-        raise SchemaTooNew(
-            f"{path} was written by a newer Reelgate (schema {value}, this one knows {VERSION}): update Reelgate"
-        )
-    return int(value)
-
-
-def _is_no_database(error: StorageDown) -> bool:
-    original = getattr(error.__cause__, "orig", error.__cause__)
-    return getattr(original, "sqlite_errorname", None) == "SQLITE_NOTADB"

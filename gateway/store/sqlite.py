@@ -19,7 +19,6 @@ from typing import Any
 from sqlalchemy import URL, Connection, create_engine, exc
 from sqlalchemy.pool import NullPool
 
-from gateway.errors import StorageDown
 from gateway.store.lane import Job, storage_down, told
 
 _WRITER = ("PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
@@ -36,8 +35,6 @@ class SqliteWorker:
             hide_parameters=True,
             connect_args={"isolation_level": None, "timeout": busy_timeout_s},
         )
-        self.is_sound = False
-        """Whether the last group met no storage failure."""
         self._writes = writes
         self._connection: Connection | None = None
 
@@ -60,7 +57,6 @@ class SqliteWorker:
             for job in jobs:
                 job.error = storage_down(error)
             self.close()  # whatever state the connection is in, the next group starts afresh
-        self.is_sound = not any(isinstance(job.error, StorageDown) for job in jobs)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -2,11 +2,12 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from gateway.errors import InvalidRequest, Unauthenticated
+from gateway.admission import Admission
+from gateway.errors import InvalidRequest, Unauthenticated, UnknownKey
 from gateway.video import Caller
 from gateway.web.exchange import Exchange
 
@@ -14,30 +15,28 @@ from gateway.web.exchange import Exchange
 class Doorkeeper:
     """Knows virtual keys by the SHA-256 of their text, so that no key is kept."""
 
-    def __init__(
-        self,
-        callers: Mapping[str, Caller],
-        *,
-        anyone: Caller | None,
-        clock: Callable[[], float],
-        own_hosts: Collection[str] = (),
-    ) -> None:
-        """`anyone` is whom every bearer token stands for on a gateway without virtual keys (CONTRACT section 3). Such a
-        gateway answers under this machine's own names and `own_hosts` only, so that no page of the web reaches it by a
-        name that leads here."""
-        self._callers = {digest: (digest, caller) for digest, caller in callers.items()}
-        self._anyone = anyone
+    def __init__(self, admission: Admission, *, clock: Callable[[], float], own_hosts: Collection[str] = ()) -> None:
+        """On a gateway without virtual keys every bearer token stands for `admission.anyone` (CONTRACT section 3). Such
+        a gateway answers under this machine's own names and `own_hosts` only, so that no page of the web reaches it by
+        a name that leads here."""
+        self._admission = admission
         self._own_hosts = frozenset(own_hosts)
         self._clock = clock
 
     def admit(self, exchange: Exchange) -> Caller:
-        """The caller of a request, also noted in the exchange. Raises Unauthenticated."""
-        token = _presented(exchange)
-        if self._anyone is not None:
+        """The caller of a request, also noted in the exchange. Raises Unauthenticated.
+
+        UnknownKey is raised before anything was done, and asking again is worth it once storage was asked.
+        """
+        token = presented(exchange)
+        if token is None:
+            raise Unauthenticated("send a virtual key as `Authorization: Bearer KEY`")
+        anyone = self._admission.anyone
+        if anyone is not None:
             self._refuse_strangers_names(exchange)
-        caller = self._anyone or self._find(token)
+        caller = anyone or self._find(token)
         if caller is None:
-            raise Unauthenticated("this key is not known; ask whoever runs the gateway for one")
+            raise UnknownKey("this key is not known; ask whoever runs the gateway for one")
         if caller.expires_at is not None and self._clock() >= caller.expires_at:
             raise Unauthenticated("this key has expired; ask whoever runs the gateway for another")
         exchange.caller = caller
@@ -58,11 +57,12 @@ class Doorkeeper:
         digest = hashlib.sha256(token).hexdigest()
         # The look-up's time tells of a digest's first bits at most, and nobody can steer a digest; the comparison of
         # all of it takes the same time whatever was presented.
-        known, caller = self._callers.get(digest, ("", None))
+        known, caller = self._admission.callers.get(digest, ("", None))
         return caller if hmac.compare_digest(known, digest) else None
 
 
-def _presented(exchange: Exchange) -> bytes:
+def presented(exchange: Exchange) -> bytes | None:
+    """The credential of a request, if it has one. Raises InvalidRequest for two that disagree."""
     tokens: set[bytes] = set()
     for name, value in exchange.scope["headers"]:
         if name == b"authorization":
@@ -74,9 +74,7 @@ def _presented(exchange: Exchange) -> bytes:
     tokens.discard(b"")
     if len(tokens) > 1:
         raise InvalidRequest.at("authorization", "the request carries two credentials that disagree; send one")
-    if not tokens:
-        raise Unauthenticated("send a virtual key as `Authorization: Bearer KEY`")
-    return tokens.pop()
+    return tokens.pop() if tokens else None
 
 
 def _hostname(value: str) -> str | None:

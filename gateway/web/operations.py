@@ -19,19 +19,25 @@ class Operations:
         return Answer(200, jsontext.write({"status": "ok", "version": __version__}))
 
     async def readiness(self, exchange: Exchange) -> Answer:
-        """Creates can be taken: storage is writable, a key is usable, and no shutdown is under way."""
+        """Creates can be taken: storage is writable, a key is usable, and no shutdown is under way.
+
+        A freeze is said and no reason to send nobody here: polls and films go on.
+        """
         checks = {
             "storage": await self._storage_is_writable(),
             "keys": self._parts.upstreams.any_key_usable(),
             "accepting": not self._parts.stories.is_draining,
         }
-        is_ready = all(checks.values())
-        status = "ready" if is_ready else "not ready"
-        return Answer(200 if is_ready else 503, jsontext.write({"status": status, "checks": checks}))
+        is_ready, is_frozen = all(checks.values()), self._parts.admission.is_frozen
+        status = ("frozen" if is_frozen else "ready") if is_ready else "not ready"
+        said = {"status": status, "checks": checks, "frozen": is_frozen}
+        return Answer(200 if is_ready else 503, jsontext.write(said))
 
     async def metrics(self, exchange: Exchange) -> Answer:
         counts = await self._parts.registry.state_counts()
         self._parts.metrics.count_tasks({state.value: count for state, count in counts.items()})
+        money = await self._parts.books.balances(*self._parts.admission.owners(), self._parts.clock())
+        self._parts.metrics.count_money(*money)
         return Answer(200, self._parts.metrics.exposition(), content_type=_METRICS_TYPE)
 
     async def _storage_is_writable(self) -> bool:

@@ -1,7 +1,8 @@
 """All routes in one place, made from the dialects' own lists."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 from starlette.routing import BaseRoute, Route, Router
 
@@ -40,7 +41,9 @@ def build_routes(
     passthrough: Passthrough,
     metrics: Metrics,
     *,
+    admin: Mapping[str, Mapping[str, Way]],
     default_dialect: str,
+    look_again: Callable[[], Awaitable[None]],
 ) -> Dispatch:
     """Every path of the gateway; the last one answers for all that is not there."""
     ways: dict[str, dict[str, Way]] = defaultdict(dict)
@@ -60,29 +63,27 @@ def build_routes(
     for path in _READINESS:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.readiness))
     ways["/metrics"]["GET"] = Way(operations.metrics)
+    for path, by_method in admin.items():
+        ways[path].update(by_method)
     for path, speaker in _roots():
         ways[path + "/{rest:path}"] = dict.fromkeys(METHODS, Way(_not_offered, speakers=(speaker,)))
-    surfaces = {
-        path: Surface(path, by_method, metrics=metrics, default_dialect=default_dialect)
-        for path, by_method in ways.items()
-    }
+    surface = partial(Surface, metrics=metrics, default_dialect=default_dialect, look_again=look_again)
+    surfaces = {path: surface(path, by_method) for path, by_method in ways.items()}
     nowhere = dict.fromkeys(METHODS, Way(_not_there))
     routes = [
-        *(Route(path, surface) for path, surface in surfaces.items()),
-        *(_passing(prefix, passthrough, metrics) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
-        Route("/{path:path}", Surface("unknown", nowhere, metrics=metrics, default_dialect=default_dialect)),
+        *(Route(path, app) for path, app in surfaces.items()),
+        *(_passing(prefix, passthrough, surface) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
+        Route("/{path:path}", surface("unknown", nowhere)),
     ]
-    plain = {path: surface for path, surface in surfaces.items() if is_plain(path)}
+    plain = {path: app for path, app in surfaces.items() if is_plain(path)}
     return Dispatch(plain, Router(routes, redirect_slashes=False))
 
 
-def _passing(prefix: str, passthrough: Passthrough, metrics: Metrics) -> BaseRoute:
+def _passing(prefix: str, passthrough: Passthrough, surface: Callable[..., Surface]) -> BaseRoute:
     """Whatever else is below /v1, under one name: what clients make of its paths is no label."""
     way = Way(passthrough.every_other(prefix), speakers=tuple(filter(None, [prefix[1:]])), says_retry=True)
-    surface = Surface(
-        "/v1/{passthrough}", dict.fromkeys(METHODS, way), metrics=metrics, default_dialect=PASSTHROUGH_DIALECT
-    )
-    return Route(prefix + "/v1/{passthrough:anything}", surface)
+    every_method = surface("/v1/{passthrough}", dict.fromkeys(METHODS, way), default_dialect=PASSTHROUGH_DIALECT)
+    return Route(prefix + "/v1/{passthrough:anything}", every_method)
 
 
 Claim = Sequence[tuple[str, Endpoint]]

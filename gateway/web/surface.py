@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter, time
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gateway import jsontext, logs
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
-from gateway.errors import GatewayError, Internal, WrongMethod
+from gateway.errors import GatewayError, Internal, UnknownKey, WrongMethod
 from gateway.metrics import Metrics
 from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream
 
@@ -32,6 +32,8 @@ class Way:
     handler: Handler
     action: Action = Action.OTHER
     speakers: tuple[str, ...] = ()
+    refuse: Callable[[GatewayError], Answer] | None = None
+    """How its errors are answered where no dialect is spoken."""
     says_retry: bool = False
     """Its errors say in `x-should-retry` whether a repeat can help, because a repeat may cost money."""
 
@@ -39,11 +41,21 @@ class Way:
 class Surface:
     """An ASGI application for one path: a way per method, and what surrounds them."""
 
-    def __init__(self, template: str, ways: Mapping[str, Way], *, metrics: Metrics, default_dialect: str) -> None:
+    def __init__(
+        self,
+        template: str,
+        ways: Mapping[str, Way],
+        *,
+        metrics: Metrics,
+        default_dialect: str,
+        look_again: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`look_again` asks storage for a key that this process does not know."""
         self._template = template
         self._ways = ways
         self._metrics = metrics
         self._default_dialect = default_dialect
+        self._look_again = look_again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive)
@@ -62,7 +74,12 @@ class Surface:
 
     async def _answer(self, exchange: Exchange) -> Answer | Stream:
         try:
-            return await self._way(exchange.method).handler(exchange)
+            handler = self._way(exchange.method).handler
+            try:
+                return await handler(exchange)
+            except UnknownKey:  # handlers ask for the key before they do anything
+                await self._look_again()
+                return await handler(exchange)
         except GatewayError as error:
             return self._refuse(exchange, error)
         except ClientGone:
@@ -80,16 +97,20 @@ class Surface:
     def _refuse(self, exchange: Exchange, error: GatewayError) -> Answer:
         self._metrics.error(error)
         way = self._ways.get(exchange.method) or next(iter(self._ways.values()))
-        exchange.dialect = exchange.dialect or self._likely_dialect(exchange, way.speakers)
-        status, body = DIALECTS[exchange.dialect].render_error(error, way.action)
-        headers: HeaderList = []
+        answer = way.refuse(error) if way.refuse is not None else self._refuse_in_dialect(exchange, way, error)
+        headers: HeaderList = [*answer.headers]
         if way.says_retry or way.action is Action.CREATE:
             headers.append((b"x-should-retry", b"true" if error.repeat else b"false"))
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after))
         if isinstance(error, WrongMethod):
             headers.append((b"allow", ", ".join(self._ways).encode()))
-        return Answer(status, jsontext.write(body), headers)
+        return replace(answer, headers=headers)
+
+    def _refuse_in_dialect(self, exchange: Exchange, way: Way, error: GatewayError) -> Answer:
+        exchange.dialect = exchange.dialect or self._likely_dialect(exchange, way.speakers)
+        status, body = DIALECTS[exchange.dialect].render_error(error, way.action)
+        return Answer(status, jsontext.write(body))
 
     def _likely_dialect(self, exchange: Exchange, speakers: Sequence[str]) -> str:
         """What an error speaks before the dialect of its request is known."""

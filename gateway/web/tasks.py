@@ -42,9 +42,10 @@ class Tasks:
     def headers(self, task: Task) -> HeaderList:
         headers: HeaderList = [
             (b"x-reelgate-task-id", ids.word(task.id).encode()),
-            (b"x-reelgate-upstream", task.upstream.encode()),
             (b"x-reelgate-attempts", b"%d" % task.attempts),
         ]
+        if task.upstream:  # a task that waits has none yet
+            headers.append((b"x-reelgate-upstream", task.upstream.encode()))
         if task.price is not None:
             headers.append((b"x-reelgate-price", f"{render_micros(task.price)} {task.currency}".encode()))
         return headers if task.is_final else headers + self._poll_headers

@@ -8,7 +8,7 @@ from gateway import ids, jsontext
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Lister
 from gateway.errors import InvalidRequest
-from gateway.flows import content, poll
+from gateway.flows import content, poll, queue
 from gateway.flows.quote import quote
 from gateway.flows.submit import submit
 from gateway.parts import Parts
@@ -64,12 +64,12 @@ class Videos:
             try:
                 task = await submission.answer(settings.answer_within_s)
             finally:
-                exchange.waiting.total_s += submission.waited_s()
+                exchange.waiting.total_s += submission.journey.waited_s()
             exchange.task = task
             headers = [*self._tasks.headers(task)]
             if submission.warnings:
                 headers.append((b"x-reelgate-warnings", jsontext.write_ascii(submission.warnings)))
-            if task.state in (State.UNCONFIRMED, State.OPENED):
+            if task.submission is not None:
                 headers.append((b"x-should-retry", b"false"))
             if submission.is_replay:
                 headers.append((b"idempotent-replayed", b"true"))
@@ -109,12 +109,13 @@ class Videos:
         return handle
 
     def delete(self, speaker: str, query_id: str | None) -> Handler:
-        """Hide a task from its readers; one that runs runs on and is paid for."""
+        """Hide a task from its readers; one that waits is cancelled, one that runs runs on and is paid for."""
         dialect = _lister(speaker)
 
         async def handle(exchange: Exchange) -> Answer:
             exchange.dialect = speaker
             task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
+            await queue.cancel(task, self._parts)
             hidden = self._parts.memory.keep(await self._parts.registry.hide(task.id))
             return Answer(200, jsontext.write(dialect.render_deleted(hidden)))
 
@@ -170,7 +171,7 @@ class Videos:
 
 def as_first_told(task: Task) -> Task:
     """The task as its create was answered: a repeat gets the first answer, whatever has become of it since."""
-    if task.state in (State.OPENED, State.UNCONFIRMED):
+    if task.submission is not None:
         return task
     return replace(task, state=State.RUNNING, generating=False, progress=0, failure=None, link=None, finished_at=None)
 

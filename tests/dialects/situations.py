@@ -46,7 +46,7 @@ CONTRACT: list[tuple[Line, list[type[GatewayError]]]] = [
             openai=(401, "invalid_api_key", "authentication_error"),
             minimax=1004,
         ),
-        [errors.Unauthenticated],
+        [errors.Unauthenticated, errors.UnknownKey],
     ),
     (
         Line(
@@ -197,6 +197,7 @@ CONTRACT: list[tuple[Line, list[type[GatewayError]]]] = [
             errors.Unavailable,
             errors.StorageDown,
             errors.Draining,
+            errors.Frozen,
         ],
     ),
     (

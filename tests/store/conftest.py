@@ -1,7 +1,9 @@
-"""The smallest world a store needs: a file, a request, and somebody who asks."""
+"""The smallest world a store needs: a database, a request, and somebody who asks.
+
+A test that takes `world` runs on both kinds of database; one that is about files takes `file`.
+"""
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -9,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from gateway.store import Database, Registry, Verdict, Wait, prepare
+from gateway.store.schema import metadata
 from gateway.video import Caller, Failure, Look, Mode, Offer, Receipt, Route, State, Status, Task, VideoRequest
+from tests.postgres import clean_database
 
 NOW = 1_800_000_000.0
 PROMPT = "A secret cat walks over a piano"
@@ -20,7 +25,7 @@ PROMPT = "A secret cat walks over a piano"
 
 @dataclass
 class World:
-    path: Path
+    url: str
     now: float = NOW
     request: VideoRequest = field(
         default_factory=lambda: VideoRequest(
@@ -32,8 +37,15 @@ class World:
     route: Route = field(default_factory=lambda: Route("evo", "key-1"))
 
     @property
-    def url(self) -> str:
-        return f"sqlite:///{self.path}"
+    def path(self) -> Path:
+        """The file."""
+        assert self.url.startswith(_FILE)
+        return Path(self.url.removeprefix(_FILE))
+
+    @property
+    def refusal(self) -> type[Exception]:
+        """What somebody else is told who breaks a rule of the database."""
+        return sqlite3.IntegrityError if self.url.startswith(_FILE) else psycopg.errors.IntegrityError
 
     @asynccontextmanager
     async def database(self, **options: Any) -> AsyncIterator[Database]:
@@ -61,7 +73,7 @@ class World:
         later = self.now + 1
         if state is State.QUEUED:
             verdict = Verdict("rate_limited", "H20", 429)
-            await registry.requeue(task, verdict, Wait(json.dumps(task.request.canonical()), 100, None), later)
+            await registry.requeue(task, verdict, Wait(task.request, 100, None), later)
         elif state is State.UNCONFIRMED:
             await registry.doubt(task, Verdict("submission_unconfirmed", "T9"), later)
         elif state is State.REFUSED:
@@ -78,26 +90,42 @@ class World:
         return found
 
     def execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """What somebody else sees in the file, or does to it: a connection of its own, outside of the house."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            return connection.execute(sql, values).fetchall()
+        """What somebody else sees in the database, or does to it: a connection of its own, outside of the house."""
+        if self.url.startswith(_FILE):
+            with closing(sqlite3.connect(self.path)) as connection, connection:
+                return connection.execute(sql, values).fetchall()
+        with psycopg.connect(self.url) as connection:
+            cursor = connection.execute(sql.replace("?", "%s"), values)  # type: ignore[arg-type]  # written in a test
+            return [] if cursor.description is None else cursor.fetchall()
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table."""
-        order = {
-            "tasks": "id",
-            "attempts": "task_id, number",
-            "entries": "task_id, number",
-            "accounts": "owner, starts_at, ends_at",
-            "waiting": "task_id",
-            "meta": "name",
+        return {
+            name: self.execute(f"SELECT * FROM {name} ORDER BY {', '.join(table.primary_key.columns.keys())}")  # noqa: S608
+            for name, table in metadata.tables.items()
         }
-        return {name: self.execute(f"SELECT * FROM {name} ORDER BY {key}") for name, key in order.items()}  # noqa: S608
+
+
+_FILE = "sqlite:///"
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path / "tasks.db")
+def file(tmp_path: Path) -> World:
+    """A world whose database is a file."""
+    return World(f"{_FILE}{tmp_path / 'tasks.db'}")
+
+
+@pytest.fixture
+def server() -> World:
+    """A world whose database is on a server."""
+    return World(clean_database())
+
+
+@pytest.fixture(params=["file", "server"], ids=["sqlite", "postgresql"])
+def world(request: pytest.FixtureRequest) -> World:
+    """A world on either kind of database."""
+    found: World = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

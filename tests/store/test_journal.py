@@ -17,13 +17,13 @@ def append(journal, task, upstream_id, **changes):
     journal.append(task.id, **{**entry, **changes})
 
 
-def test_a_receipt_is_a_line_on_the_disk(world, run, monkeypatch):
+def test_a_receipt_is_a_line_on_the_disk(file, run, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda number: synced.append(os.fstat(number).st_ino))
-    journal = Journal.beside(world.path)
+    journal = Journal.beside(file.path)
     journal.append(7, "evo", "key-1", "u-7", 5)
-    assert journal.path == world.path.with_name("tasks.db.journal")
-    assert synced == [journal.path.stat().st_ino, world.path.parent.stat().st_ino]
+    assert journal.path == file.path.with_name("tasks.db.journal")
+    assert synced == [journal.path.stat().st_ino, file.path.parent.stat().st_ino]
     journal.append(8, "evo", "key-1", "u-8", 6)
     assert synced[2:] == [journal.path.stat().st_ino]  # its name is known by now
     lines = [json.loads(line) for line in journal.path.read_text().splitlines() if line]
@@ -31,32 +31,32 @@ def test_a_receipt_is_a_line_on_the_disk(world, run, monkeypatch):
     assert [line["task"] for line in lines] == [7, 8]
 
 
-def test_replay_starts_what_was_accepted_and_removes_the_file(world, run):
+def test_replay_starts_what_was_accepted_and_removes_the_file(file, run):
     async def story():
-        journal = Journal.beside(world.path)
-        async with world.registry() as registry:
-            opened, doubted = await world.opened(registry), await world.in_state(registry, State.UNCONFIRMED)
+        journal = Journal.beside(file.path)
+        async with file.registry() as registry:
+            opened, doubted = await file.opened(registry), await file.in_state(registry, State.UNCONFIRMED)
             assert await journal.replay(registry) == 0
             append(journal, opened, "u-1")
             append(journal, doubted, "u-2")
-        async with world.registry() as registry:
+        async with file.registry() as registry:
             assert await journal.replay(registry) == 2
             assert not journal.path.exists()
             assert not journal.rejected_path.exists()
             for task, upstream_id in ((opened, "u-1"), (doubted, "u-2")):
                 found = await registry.get(task.id)
                 assert (found.state, found.upstream_id) == (State.RUNNING, upstream_id)
-                assert found.started_at == world.now + 5
-            assert await registry.recover(world.now) == 0
+                assert found.started_at == file.now + 5
+            assert await registry.recover(file.now) == 0
 
     run(story)
 
 
-def test_a_kill_between_applying_and_removing_is_made_good_by_the_next_start(world, run):
+def test_a_kill_between_applying_and_removing_is_made_good_by_the_next_start(file, run):
     async def story():
-        journal = Journal.beside(world.path)
-        async with world.registry() as registry:
-            task, other = await world.opened(registry), await world.opened(registry)
+        journal = Journal.beside(file.path)
+        async with file.registry() as registry:
+            task, other = await file.opened(registry), await file.opened(registry)
             append(journal, task, "u-1")
             append(journal, other, "u-2", key_id="another key")
             kept = journal.path.read_bytes()
@@ -71,11 +71,11 @@ def test_a_kill_between_applying_and_removing_is_made_good_by_the_next_start(wor
     run(story)
 
 
-def test_a_torn_line_is_skipped_with_a_warning_and_spoils_no_other(world, run, caplog):
+def test_a_torn_line_is_skipped_with_a_warning_and_spoils_no_other(file, run, caplog):
     async def story():
-        journal = Journal.beside(world.path)
-        async with world.registry() as registry:
-            first, second = await world.opened(registry), await world.opened(registry)
+        journal = Journal.beside(file.path)
+        async with file.registry() as registry:
+            first, second = await file.opened(registry), await file.opened(registry)
             append(journal, first, "u-1")
             with journal.path.open("ab") as file:
                 file.write('\n{"task": 12, "upstream": "é'.encode()[:-1])
@@ -93,12 +93,12 @@ def test_a_torn_line_is_skipped_with_a_warning_and_spoils_no_other(world, run, c
     run(story)
 
 
-def test_what_cannot_be_applied_is_kept_for_a_person(world, run):
+def test_what_cannot_be_applied_is_kept_for_a_person(file, run):
     async def story():
-        journal = Journal.beside(world.path)
-        async with world.registry() as registry:
-            good, twin = await world.opened(registry), await world.opened(registry)
-            refused, elsewhere = await world.in_state(registry, State.REFUSED), await world.opened(registry)
+        journal = Journal.beside(file.path)
+        async with file.registry() as registry:
+            good, twin = await file.opened(registry), await file.opened(registry)
+            refused, elsewhere = await file.in_state(registry, State.REFUSED), await file.opened(registry)
             append(journal, good, "u-1")
             append(journal, twin, "u-1")
             append(journal, refused, "u-2")
@@ -116,12 +116,12 @@ def test_what_cannot_be_applied_is_kept_for_a_person(world, run):
     run(story)
 
 
-def test_the_journal_stays_while_the_database_still_fails(world, run):
+def test_the_journal_stays_while_the_database_still_fails(file, run):
     async def story():
-        journal = Journal.beside(world.path)
-        async with world.database() as db:
+        journal = Journal.beside(file.path)
+        async with file.database() as db:
             registry = Registry(db)
-            tasks = [await world.opened(registry) for _ in range(2)]
+            tasks = [await file.opened(registry) for _ in range(2)]
             for number, task in enumerate(tasks):
                 append(journal, task, f"u-{number}")
             kept = journal.path.read_bytes()
@@ -135,10 +135,10 @@ def test_the_journal_stays_while_the_database_still_fails(world, run):
     run(story)
 
 
-def test_the_rejected_file_is_on_the_disk_before_the_journal_goes(world, run, monkeypatch):
+def test_the_rejected_file_is_on_the_disk_before_the_journal_goes(file, run, monkeypatch):
     async def story():
-        journal = Journal.beside(world.path)
-        async with world.registry() as registry:
+        journal = Journal.beside(file.path)
+        async with file.registry() as registry:
             journal.append(404, "evo", "key-1", "u-4", 1)
 
             def fails(path, text):
@@ -152,16 +152,16 @@ def test_the_rejected_file_is_on_the_disk_before_the_journal_goes(world, run, mo
     run(story)
 
 
-def test_a_turned_task_takes_only_the_receipt_of_its_last_route(world, run):
+def test_a_turned_task_takes_only_the_receipt_of_its_last_route(file, run):
     async def story():
-        journal = Journal.beside(world.path)
-        async with world.registry() as registry:
-            task = await world.opened(registry)
-            turned = await registry.turn(task, Verdict("rate_limited", "H20"), Route("evo", "key-2"), world.now)
+        journal = Journal.beside(file.path)
+        async with file.registry() as registry:
+            task = await file.opened(registry)
+            turned = await registry.turn(task, Verdict("rate_limited", "H20"), Route("evo", "key-2"), file.now)
             append(journal, task, "u-1")
             append(journal, turned, "u-2")
             assert await journal.replay(registry) == 1
             assert (await registry.get(task.id)).upstream_id == "u-2"
-            assert await registry.start(turned, Receipt("u-2"), world.now) == await registry.get(task.id)
+            assert await registry.start(turned, Receipt("u-2"), file.now) == await registry.get(task.id)
 
     run(story)

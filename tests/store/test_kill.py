@@ -33,11 +33,11 @@ asyncio.run(main())
 """
 
 
-def test_what_was_answered_survives_a_kill(world):
+def test_what_was_answered_survives_a_kill(file):
     dice = random.Random(20)
     answered = {"opened": set(), "running": set()}
     for _ in range(KILLS):
-        command = [sys.executable, "-c", OPENS_FOR_EVER, world.url]
+        command = [sys.executable, "-c", OPENS_FOR_EVER, file.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             first = child.stdout.readline()
             time.sleep(dice.uniform(0, 0.1))
@@ -48,14 +48,14 @@ def test_what_was_answered_survives_a_kill(world):
             if line.endswith("\n"):  # the last one may be torn
                 state, number = line.split()
                 answered[state].add(int(number))
-    found = dict(world.execute("SELECT id, state FROM tasks"))
+    found = dict(file.execute("SELECT id, state FROM tasks"))
     assert len(answered["running"]) > KILLS
     assert answered["opened"] <= found.keys()
     assert {found[number] for number in answered["running"]} == {"running"}
     unanswered = found.keys() - answered["running"]
     assert {found[number] for number in unanswered} <= {"running", "opened", "unconfirmed"}
-    assert world.execute("SELECT count(*) FROM tasks") == world.execute("SELECT count(*) FROM attempts")
-    assert world.execute("SELECT outcome FROM attempts JOIN tasks ON id = task_id WHERE state = 'opened'").count(
+    assert file.execute("SELECT count(*) FROM tasks") == file.execute("SELECT count(*) FROM attempts")
+    assert file.execute("SELECT outcome FROM attempts JOIN tasks ON id = task_id WHERE state = 'opened'").count(
         ("intent",)
     ) == list(found.values()).count("opened")
-    assert world.execute("PRAGMA integrity_check") == [("ok",)]
+    assert file.execute("PRAGMA integrity_check") == [("ok",)]

@@ -25,7 +25,7 @@ MOVES = {
     "relocate": lambda registry, task: registry.relocate(task.id, "https://x/2", LATER),
     "fail": lambda registry, task: registry.fail(task.id, FAILURE, LATER),
     "dispatch": lambda registry, task: registry.dispatch(task, Route("toa", "key-9"), LATER),
-    "requeue": lambda registry, task: registry.requeue(task, REFUSAL, Wait("{}", 100, None), LATER),
+    "requeue": lambda registry, task: registry.requeue(task, REFUSAL, Wait(task.request, 100, None), LATER),
     "drop": lambda registry, task: registry.drop(task.id, FAILURE, LATER),
     "adopt": lambda registry, task: registry.adopt(task.id, Receipt("another id"), LATER),
     "release": lambda registry, task: registry.resolve(task.id, Money.RELEASED, "asked them", LATER),

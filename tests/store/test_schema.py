@@ -107,7 +107,7 @@ def test_the_file_itself_refuses_an_impossible_task(world, run, state, change):
     async def story():
         async with world.registry() as registry:
             task = await world.in_state(registry, state)
-            with pytest.raises(sqlite3.IntegrityError):
+            with pytest.raises(world.refusal):
                 world.execute(f"UPDATE tasks SET {change} WHERE id = ?", task.id)  # noqa: S608
 
     run(story)
@@ -120,7 +120,7 @@ def test_the_file_itself_refuses_an_impossible_attempt(world, run, change):
     async def story():
         async with world.registry() as registry:
             await world.opened(registry)
-            with pytest.raises(sqlite3.IntegrityError):
+            with pytest.raises(world.refusal):
                 world.execute(f"UPDATE attempts SET {change}")  # noqa: S608
 
     run(story)

@@ -1,0 +1,130 @@
+"""The storage that the configuration names, opened for one command, beside a running gateway or without one.
+
+Nothing is recovered and nothing is sent: what was under way stays under way. Each step is one short transaction, so a
+gateway on the same file waits for milliseconds.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import typer
+
+from gateway.admission import Admission
+from gateway.app import admission
+from gateway.cli.options import USAGE, fail, read_config
+from gateway.config import Config
+from gateway.errors import GatewayError, InvalidRequest, StorageDown
+from gateway.flows import callers
+from gateway.flows.decisions import NothingToDecide
+from gateway.store import (
+    Books,
+    Callers,
+    Database,
+    Journal,
+    NameTaken,
+    NameUnknown,
+    ReceiptTaken,
+    Registry,
+    StorageRefused,
+    prepare,
+)
+
+Result = TypeVar("Result")
+# A decision that cannot be made is an answer, and no mistake in how it was asked.
+_REFUSALS = (NameTaken, NameUnknown, NothingToDecide, ReceiptTaken, GatewayError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A `Desk` (`parts.py`) at one database."""
+
+    registry: Registry
+    journal: Journal
+    callers: Callers
+    books: Books
+    admission: Admission
+    clock: Callable[[], float]
+    currency: str
+
+
+def at_desk(config: Path | None, work: Callable[[Opened], Awaitable[Result]]) -> Result:
+    """What the work answers. Ends with status 2 for what was asked wrongly, 1 for what could not be done."""
+    settings = read_config(config)
+
+    async def run() -> Result:
+        async with opened(settings) as desk:
+            return await work(desk)
+
+    try:
+        return asyncio.run(run())
+    except InvalidRequest as error:
+        _refuse(error)
+    except StorageDown as error:
+        fail(f"storage: {settings.storage.kind} at storage.url cannot be used: {_cause(error)}")
+    except StorageRefused as error:
+        fail(f"storage: {str(error).removeprefix('storage: ')}")
+    except _REFUSALS as error:
+        fail(str(error))
+
+
+@asynccontextmanager
+async def opened(settings: Config) -> AsyncIterator[Opened]:
+    """Open the storage, and know the keys it holds."""
+    database = Database.open(settings.storage.url.reveal())
+    try:
+        await prepare(database)
+        desk = Opened(
+            registry=Registry(database),
+            journal=Journal.beside(database.path),
+            callers=Callers(database),
+            books=Books(database),
+            admission=admission(settings),
+            clock=time.time,
+            currency=settings.currency,
+        )
+        await callers.refresh(desk)
+        yield desk
+    finally:
+        await database.close()
+
+
+def overruled(settings: Config) -> list[str]:
+    """One sentence for everything in storage that the configuration overrules. Asks only a file that is there."""
+    if settings.storage.kind != "sqlite":
+        return []
+    known = admission(settings)
+
+    async def run() -> None:
+        database = Database.open(settings.storage.url.reveal())
+        try:
+            if database.path.is_file():  # a question would make it
+                known.learn(await Callers(database).roll())
+        finally:
+            await database.close()
+
+    try:
+        asyncio.run(run())
+    except StorageDown as error:
+        return [f"storage: the keys in it cannot be read: {_cause(error)}"]
+    except StorageRefused as error:
+        return [str(error)]
+    return known.conflicts()
+
+
+def _refuse(error: InvalidRequest) -> NoReturn:
+    for problem in error.problems:
+        allowed = f"; allowed: {', '.join(problem.allowed)}" if problem.allowed else ""
+        print(f"reelgate: {problem.param.replace('_', '-')}: {problem.message}{allowed}", file=sys.stderr)
+    raise typer.Exit(USAGE)
+
+
+def _cause(error: StorageDown) -> object:
+    """The driver's own words, which name no values."""
+    cause = error.__cause__
+    return getattr(cause, "orig", cause) or error.message

@@ -1,0 +1,186 @@
+"""Carry an opened task to an upstream: send it, and send it elsewhere only on proof that nothing was bought.
+
+Whatever ends this without such a proof leaves the task as it is in storage, where it reads as unconfirmed, and the
+sweep resolves it. Nothing here ever sends a doubtful submit again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from gateway.errors import Again, GatewayError, InDoubt, QueueFull, Refused, StorageDown, TooFast
+from gateway.flows import receipts
+from gateway.flows.preflight import Checked
+from gateway.parts import Parts
+from gateway.store import ReceiptTaken, Verdict, Wait, WrongState
+from gateway.video import Failure, Receipt, Route, State, Task, VideoRequest
+
+log = logging.getLogger("reelgate.carry")
+
+ONCE_MORE_AFTER_S = 1.0  # T1: a name server's hiccup; anything longer is for the caller's own repeat
+STORAGE_RETRIES_S = (0.05, 0.25, 1.0)  # T16: what a locked file needs; longer is for the journal
+
+
+@dataclass(slots=True)
+class Journey:
+    """How the way of one task to an upstream goes, for whoever waits for its end."""
+
+    upstream_s: float = 0.0
+    """Time spent waiting for upstreams, for the calls that have ended."""
+    sending_since: float | None = None
+    refused: GatewayError | None = None
+    """What the caller is told, once it is proved that nothing was bought."""
+
+    def waited_s(self) -> float:
+        """Seconds spent waiting for upstreams until now."""
+        under_way = 0.0 if self.sending_since is None else perf_counter() - self.sending_since
+        return self.upstream_s + under_way
+
+
+async def carry(task: Task, checked: Checked, journey: Journey, parts: Parts) -> Task:
+    """The task as it then stands: running, unconfirmed, or queued where every key is busy.
+
+    Raises what the caller is told once it is proved that nothing was bought.
+    """
+    tried, left = [Route(task.upstream, task.key_id)], set[str]()
+    while True:
+        try:
+            receipt = await _send(tried[-1], checked, journey, parts)
+        except Refused as refusal:
+            try:
+                route = await _next_route(refusal, tried, left, checked, parts)
+            except GatewayError as last_word:
+                return await _go_no_further(task, refusal, last_word, checked, journey, parts)
+            parts.metrics.rotation(tried[-1].upstream, refusal)
+            try:
+                task = await _turn(task, refusal, route, parts)
+            except StorageDown as error:
+                journey.refused = error  # refused there, and sent nowhere else
+                raise
+            tried.append(route)
+        except InDoubt as doubt:
+            return await _doubt(task, doubt, parts)
+        else:
+            return await _start(task, receipt, parts)
+
+
+def place_in_queue(checked: Checked, full: TooFast, parts: Parts) -> Wait:
+    """How a request waits for a key. Raises the refusal itself where nothing may wait, or not for so long."""
+    settings = parts.settings
+    if settings.queue_places == 0 or (full.retry_after or 0) > settings.queue_wait_s:
+        raise full
+    return Wait(checked.request, settings.queue_places, full.retry_after)
+
+
+async def _go_no_further(
+    task: Task, refusal: Refused, last_word: GatewayError, checked: Checked, journey: Journey, parts: Parts
+) -> Task:
+    """Nothing was bought and there is nowhere to go: back into the queue where only time is missing, else the end."""
+    if isinstance(last_word, TooFast):
+        try:
+            return await _requeue(task, refusal, place_in_queue(checked, last_word, parts), parts)
+        except TooFast as no_place:
+            last_word = no_place
+    journey.refused = _in_callers_words(last_word, checked.request)
+    await _abandon(task, refusal, last_word, parts)
+    raise journey.refused from None
+
+
+async def _requeue(task: Task, refusal: Refused, wait: Wait, parts: Parts) -> Task:
+    try:
+        queued = await _insist(lambda: parts.registry.requeue(task, Verdict.of(refusal), wait, now=parts.clock()))
+    except StorageDown:
+        raise QueueFull("storage cannot keep this video waiting", retry_after=wait.retry_after) from None
+    parts.memory.line.joined(queued)
+    return parts.memory.keep(queued)
+
+
+async def _send(route: Route, checked: Checked, journey: Journey, parts: Parts) -> Receipt:
+    journey.sending_since = started = perf_counter()
+    try:
+        return await parts.upstreams.submit(checked.request, checked.offer, route)
+    finally:
+        journey.sending_since = None
+        journey.upstream_s += perf_counter() - started
+
+
+async def _next_route(refusal: Refused, tried: list[Route], left: set[str], checked: Checked, parts: Parts) -> Route:
+    """Where a refused request goes next; raises what the caller is told when there is nowhere left.
+
+    `left` collects the upstreams that refused it as a place: no other key of theirs is asked.
+    """
+    if refusal.again is Again.NOWHERE:
+        raise refusal
+    if refusal.again is not Again.ANOTHER_KEY:
+        left.add(tried[-1].upstream)
+        if refusal.repeat:
+            refusal.retry_after = refusal.retry_after or parts.upstreams.rest_s(tried[-1].upstream)
+    try:
+        return parts.upstreams.choose(checked.request, checked.model, tried=tried, left=left)
+    except GatewayError:
+        if refusal.again is Again.ANOTHER_KEY:
+            raise
+        # Nowhere else; what the caller is told is the refusal itself.
+    if refusal.again is Again.ONCE_MORE and tried.count(tried[-1]) == 1:
+        await asyncio.sleep(ONCE_MORE_AFTER_S)
+        if parts.upstreams.reuse(tried[-1], checked.model):
+            return tried[-1]
+    raise refusal
+
+
+async def _turn(task: Task, refusal: Refused, route: Route, parts: Parts) -> Task:
+    """Write down the refusal and the next intention; the place on the next key is let go if that fails."""
+    try:
+        return parts.memory.keep(
+            await _insist(lambda: parts.registry.turn(task, Verdict.of(refusal), route, now=parts.clock()))
+        )
+    except (StorageDown, WrongState):
+        parts.upstreams.unused(route)
+        raise
+
+
+async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:
+    try:
+        return await receipts.keep(task, receipt, parts)
+    except ReceiptTaken:
+        parts.metrics.surprise(task.upstream, "known_id")
+        log.exception("task %d: the upstream gave out an id that another task holds", task.id)
+        return await _doubt(task, InDoubt("the upstream gave out an id twice", row="H5"), parts)
+
+
+async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
+    log.warning("task %d is unconfirmed: %s (%s)", task.id, doubt.message, doubt.row)
+    try:
+        return parts.memory.keep(
+            await _insist(lambda: parts.registry.doubt(task, Verdict.of(doubt), now=parts.clock()))
+        )
+    except StorageDown:  # an intention without outcome reads as unconfirmed anyway
+        return parts.memory.keep(replace(task, state=State.UNCONFIRMED))
+
+
+async def _abandon(task: Task, refusal: Refused, last_word: GatewayError, parts: Parts) -> None:
+    failure = Failure(last_word.code, last_word.message)
+    try:
+        task = await _insist(lambda: parts.registry.abandon(task, failure, Verdict.of(refusal), now=parts.clock()))
+        parts.memory.keep(task)
+    except StorageDown:
+        log.exception("task %d was refused while storage is down; it will read as unconfirmed", task.id)
+
+
+async def _insist(step: Callable[[], Awaitable[Task]]) -> Task:
+    """A step of a task's life, repeated while storage is down for a moment."""
+    for pause_s in STORAGE_RETRIES_S:
+        try:
+            return await step()
+        except StorageDown:
+            await asyncio.sleep(pause_s)
+    return await step()
+
+
+def _in_callers_words(error: GatewayError, request: VideoRequest) -> GatewayError:
+    """An upstream speaks of its own fields: name the caller's, or none."""
+    if isinstance(error, Refused):
+        error.param = request.params.get(error.param or "")
+    return error

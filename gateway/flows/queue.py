@@ -1,0 +1,122 @@
+"""The queue: tasks that were accepted while every key was busy are sent when there is room, in fair turn.
+
+Fair is between callers: whoever was served longest ago is next, so that a caller who waits with two tasks is not behind
+a hundred of another's. A task waits in storage with its money reserved, survives a restart, and costs nothing until it
+is sent; one that waits too long is over, unspent.
+"""
+
+import logging
+
+from gateway.catalog import judge
+from gateway.errors import GatewayError, StorageDown, TooFast, Unavailable
+from gateway.flows.carry import Journey, carry
+from gateway.flows.preflight import Checked
+from gateway.parts import Parts
+from gateway.store import WrongState
+from gateway.video import Failure, Offer, State, Task, VideoRequest
+
+log = logging.getLogger("reelgate.queue")
+
+EVERY_S = 0.2  # how long a key that has room again may stand idle while somebody waits for it
+IDLE_S = 2.0  # another process may have put a task in the queue
+
+
+async def run(parts: Parts) -> None:
+    """Send what waits, until cancelled."""
+    await parts.stories.repeat(lambda: _pass(parts))
+
+
+async def dispatch(parts: Parts) -> int:
+    """Send all that there is room for; returns how many were sent."""
+    await _drop_expired(parts)
+    sent = 0
+    while not _is_stopped(parts) and await _send_next(parts):
+        sent += 1
+    return sent
+
+
+async def cancel(task: Task, parts: Parts) -> Task:
+    """The caller does not want a task that still waits: it is over, free of charge. Any other is given back."""
+    if task.state is not State.QUEUED:
+        return task
+    failure = Failure("cancelled", "the task was cancelled before it was sent; nothing was spent")
+    try:
+        return parts.memory.keep(await parts.registry.drop(task.id, failure, now=parts.clock()))
+    except WrongState:  # it was sent meanwhile
+        return await parts.registry.get(task.id) or task
+
+
+async def _pass(parts: Parts) -> None:
+    await dispatch(parts)
+    await parts.memory.line.wait(EVERY_S if parts.memory.line.models else IDLE_S)
+
+
+def _is_stopped(parts: Parts) -> bool:
+    """A freeze must not go on spending on what waits."""
+    return parts.stories.is_draining or parts.admission.is_frozen
+
+
+async def _send_next(parts: Parts) -> bool:
+    """Send the first task in turn that some key has room for. False when there is none."""
+    line = parts.memory.line
+    heads = line.in_turn(await parts.registry.waiting())
+    for head in heads:
+        model = parts.catalog.find(head.model)
+        if model is None or not parts.upstreams.sellers(model):
+            await _drop(head.task_id, "unknown_model", f"nothing configured here sells {head.model} any more", parts)
+            return True
+        if not parts.upstreams.has_room(model):
+            continue
+        found = await parts.registry.waiting_request(head.task_id)
+        if found is not None and await _send(*found, parts):
+            line.served(head.caller)
+            return True
+    return False
+
+
+async def _send(task: Task, request: VideoRequest, parts: Parts) -> bool:
+    model = parts.catalog.find(request.model)
+    offer, problems = (None, []) if model is None else judge(request, model, prompt_required=False)
+    if model is None or offer is None or problems:
+        await _drop(task.id, "unknown_model", f"{request.model} is no longer offered like this", parts)
+        return True
+    checked = Checked(request, model, _as_agreed(offer, task))
+    try:
+        route = parts.upstreams.choose(request, model)
+    except (TooFast, Unavailable):
+        return False
+    try:
+        opened = await parts.registry.dispatch(task, route, now=parts.clock())
+    except WrongState:  # another process was faster, or its owner cancelled it
+        parts.upstreams.unused(route)
+        return True
+    except StorageDown:
+        parts.upstreams.unused(route)
+        raise
+    parts.stories.start(_carry(parts.memory.keep(opened), checked, parts))
+    return True
+
+
+async def _carry(task: Task, checked: Checked, parts: Parts) -> None:
+    try:
+        await carry(task, checked, Journey(), parts)
+    except GatewayError as error:  # nobody waits for it: the task itself says what became of it
+        log.info("task %d left the queue and was refused: %s", task.id, error.code)
+
+
+def _as_agreed(offer: Offer, task: Task) -> Offer:
+    """At the price of the day it was ordered."""
+    return Offer(offer.model, offer.mode, offer.resolution, offer.duration_s, task.price, offer.unsaid)
+
+
+async def _drop_expired(parts: Parts) -> None:
+    now = parts.clock()
+    for task_id in await parts.registry.waiting_since(before=now - parts.settings.queue_wait_s):
+        await _drop(task_id, "queue_timeout", "no key had room for this video in time; nothing was spent", parts)
+
+
+async def _drop(task_id: int, code: str, message: str, parts: Parts) -> None:
+    try:
+        parts.memory.keep(await parts.registry.drop(task_id, Failure(code, message), now=parts.clock()))
+    except WrongState:
+        log.info("task %d left the queue by itself", task_id)

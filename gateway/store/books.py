@@ -1,0 +1,285 @@
+"""What the person who runs the gateway asks: which tasks there are, the whole story of one, who spent what.
+
+Questions only. A page of tasks is found by its ids alone before any row is read, so that asking for one state among a
+hundred thousand tasks reads the index and not the tasks. Ids sort by age (`ids.py`), so a stretch of time is a stretch
+of the primary key.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, Connection, Integer, cast, func, literal_column, select
+
+from gateway import ids
+from gateway.periods import LIFETIME, Window, window_of
+from gateway.store.accounts import key_owner, sums, team_owner
+from gateway.store.database import Database
+from gateway.store.queries import find
+from gateway.store.rows import COLUMNS, task_of
+from gateway.store.schema import accounts, attempts, entries, tasks, waiting
+from gateway.video import Balance, Budget, Money, State, Task
+
+DAY_S = 86_400
+GROUPS = ("key", "team", "model", "upstream", "day")
+_OWNERS_AT_ONCE = 500  # as many parameters as any database takes in one statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which tasks are asked for; None where all are. `since` and `until` bound when they were ordered."""
+
+    state: State | None = None
+    is_suspended: bool = False
+    """Only those whose money waits for a person."""
+    caller: str | None = None
+    team: str | None = None
+    model: str | None = None
+    upstream: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to buy a task's video."""
+
+    number: int
+    upstream: str
+    key_id: str
+    started_at: float
+    ended_at: float | None
+    outcome: str
+    row: str | None
+    """The line of FAILURES that judged it."""
+    http_status: int | None
+    reason: str | None
+    reserved: float | None
+    """What the upstream said it set aside, in its own unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the ledger."""
+
+    number: int
+    kind: str
+    amount: int
+    at: float
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is known of a task."""
+
+    task: Task
+    attempts: tuple[Attempt, ...]
+    entries: tuple[Entry, ...]
+    waits_since: float | None
+    """Since when it stands in the queue, if it does."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the tasks of one group cost; millionths. `suspended` is the part of `held` that waits for a person."""
+
+    held: int = 0
+    suspended: int = 0
+    spent: int = 0
+    tasks: dict[State, int] = field(default_factory=dict)
+
+
+class Books:
+    """The questions, asked of one database. Any of them may raise StorageDown."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def page(self, wanted: Wanted, limit: int, after: int | None = None) -> list[Task]:
+        """The tasks asked for, newest first; with `after`, those that are older than that one."""
+        return await self._db.read(partial(page, wanted=wanted, limit=limit, after=after))
+
+    async def story(self, task_id: int) -> Story | None:
+        """The whole story of a task."""
+        return await self._db.read(partial(story, task_id=task_id))
+
+    async def usage(self, by: str, since: float | None, until: float | None) -> dict[str, Usage]:
+        """What was ordered in this stretch of time, by one of GROUPS; "" are those without a team."""
+        return await self._db.read(partial(usage, by=by, since=since, until=until))
+
+    async def balances(
+        self, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float
+    ) -> tuple[dict[str, Balance], dict[str, Balance]]:
+        """The balance of every one of these keys and teams, in the current stretch of its budget."""
+        owners = {key_owner(name): budget for name, budget in keys.items()}
+        owners |= {team_owner(name): budget for name, budget in teams.items()}
+        found = await self._db.read(partial(balances, owners=owners, now=now))
+        return (
+            {name: found[key_owner(name)] for name in keys},
+            {name: found[team_owner(name)] for name in teams},
+        )
+
+
+def page(connection: Connection, wanted: Wanted, limit: int, after: int | None) -> list[Task]:
+    """The ids first, then their rows."""
+    numbers = select(tasks.c.id).where(*_conditions(connection, wanted)).order_by(tasks.c.id.desc()).limit(limit)
+    if after is not None:
+        numbers = numbers.where(tasks.c.id < after)
+    chosen = list(connection.execute(numbers).scalars())
+    rows = connection.execute(select(*COLUMNS).where(tasks.c.id.in_(chosen)).order_by(tasks.c.id.desc()))
+    return [task_of(row) for row in rows]
+
+
+def story(connection: Connection, task_id: int) -> Story | None:
+    """The task, its attempts, its lines in the ledger, and its place in the queue."""
+    task = find(connection, task_id)
+    if task is None:
+        return None
+    tried = connection.execute(select(attempts).where(attempts.c.task_id == task_id).order_by(attempts.c.number))
+    lines = connection.execute(select(entries).where(entries.c.task_id == task_id).order_by(entries.c.number))
+    waits_since = connection.execute(select(waiting.c.since).where(waiting.c.task_id == task_id)).scalar()
+    return Story(
+        task,
+        tuple(
+            Attempt(
+                number=row.number,
+                upstream=row.upstream,
+                key_id=row.key_id,
+                started_at=row.started_at,
+                ended_at=row.ended_at,
+                outcome=row.outcome,
+                row=row.row,
+                http_status=row.http_status,
+                reason=row.reason,
+                reserved=row.reserved,
+            )
+            for row in tried
+        ),
+        tuple(
+            Entry(number=row.number, kind=row.kind, amount=row.amount, at=row.at, reason=row.reason) for row in lines
+        ),
+        waits_since,
+    )
+
+
+def usage(connection: Connection, by: str, since: float | None, until: float | None) -> dict[str, Usage]:
+    """By group, in the order of their names."""
+    group = _group(connection, by).label("of")
+    query = (
+        select(group, tasks.c.state, tasks.c.money, func.count(), func.sum(tasks.c.price))
+        .where(*_conditions(connection, Wanted(since=since, until=until)))
+        .group_by(group, tasks.c.state, tasks.c.money)
+    )
+    found: dict[str, Usage] = {}
+    for name, state, money, count, price in connection.execute(query):
+        _add(found.setdefault(_name_of(by, name), Usage()), State(state), Money(money), count, int(price or 0))
+    return dict(sorted(found.items()))
+
+
+def balances(connection: Connection, owners: Mapping[str, Budget | None], now: float) -> dict[str, Balance]:
+    """Of every owner, from its account; where the account of this stretch is not made yet, from its tasks."""
+    windows: dict[Window, list[str]] = {}
+    for owner, budget in owners.items():
+        window = LIFETIME if budget is None else window_of(budget.period, now)
+        windows.setdefault(window, []).append(owner)
+    found: dict[str, tuple[int, int]] = {}
+    for window, those in windows.items():
+        found |= _accounts_of(connection, window, those)
+        for owner in _counted_elsewhere(connection, window, [owner for owner in those if owner not in found]):
+            found[owner] = sums(connection, owner, window)
+    return {
+        owner: Balance(None if budget is None else budget.amount, *found.get(owner, (0, 0)))
+        for owner, budget in owners.items()
+    }
+
+
+def _conditions(connection: Connection, wanted: Wanted) -> Iterable[ColumnElement[bool]]:
+    if wanted.state is not None:
+        yield tasks.c.state == wanted.state.value
+    if wanted.is_suspended:
+        yield tasks.c.money == literal_column(f"'{Money.SUSPENDED.value}'")  # as the partial index says it
+    for column, value in (
+        (tasks.c.caller, wanted.caller),
+        (tasks.c.team, wanted.team),
+        (tasks.c.upstream, wanted.upstream),
+        (_group(connection, "model"), wanted.model),
+    ):
+        if value is not None:
+            yield column == value
+    # The key's stretch is what is read, the column's what is meant: a clock may stand before the first id there is.
+    if wanted.since is not None:
+        yield tasks.c.id >= ids.first_number(wanted.since)
+        yield tasks.c.created_at >= wanted.since
+    if wanted.until is not None:
+        yield tasks.c.id <= ids.last_number(wanted.until)
+        yield tasks.c.created_at < wanted.until
+
+
+def _group(connection: Connection, by: str) -> ColumnElement[Any]:
+    return {
+        "key": tasks.c.caller,
+        "team": func.coalesce(tasks.c.team, ""),
+        "upstream": tasks.c.upstream,
+        "model": _MODEL[connection.dialect.name],
+        "day": _DAY[connection.dialect.name],
+    }[by]
+
+
+# A request is text in both databases, and each has its own way into it; SQLite's integers round down, PostgreSQL's not.
+_MODEL: Mapping[str, ColumnElement[Any]] = {
+    "sqlite": func.json_extract(tasks.c.request, "$.model"),
+    "postgresql": cast(tasks.c.request, JSON).op("->>")(literal_column("'model'")),
+}
+_DAY: Mapping[str, ColumnElement[Any]] = {
+    "sqlite": cast(tasks.c.created_at / DAY_S, Integer),
+    "postgresql": cast(func.floor(tasks.c.created_at / DAY_S), Integer),
+}
+
+
+def _name_of(by: str, value: Any) -> str:
+    return _date(int(value)) if by == "day" else str(value)
+
+
+def _date(day: int) -> str:
+    return f"{datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}"
+
+
+def _add(into: Usage, state: State, money: Money, count: int, price: int) -> None:
+    into.tasks[state] = into.tasks.get(state, 0) + count
+    if money is Money.SETTLED:
+        into.spent += price
+    if money in (Money.HELD, Money.SUSPENDED):
+        into.held += price
+    if money is Money.SUSPENDED:
+        into.suspended += price
+
+
+def _accounts_of(connection: Connection, window: Window, owners: Collection[str]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for some in _in_pieces(owners):
+        query = select(accounts.c.owner, accounts.c.held, accounts.c.spent).where(
+            accounts.c.owner.in_(some),
+            accounts.c.starts_at == window.starts_at,
+            accounts.c.ends_at == window.ends_at,
+        )
+        found |= {owner: (held, spent) for owner, held, spent in connection.execute(query)}
+    return found
+
+
+def _counted_elsewhere(connection: Connection, window: Window, owners: Collection[str]) -> set[str]:
+    """Owners with accounts of other stretches that share some time with this one: their budget was changed."""
+    found: set[str] = set()
+    for some in _in_pieces(owners):
+        query = select(accounts.c.owner).where(
+            accounts.c.owner.in_(some), accounts.c.starts_at < window.ends_at, accounts.c.ends_at > window.starts_at
+        )
+        found |= set(connection.execute(query.distinct()).scalars())
+    return found
+
+
+def _in_pieces(owners: Collection[str]) -> Iterable[list[str]]:
+    names = list(owners)
+    return (names[start : start + _OWNERS_AT_ONCE] for start in range(0, len(names), _OWNERS_AT_ONCE))
