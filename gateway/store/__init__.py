@@ -33,8 +33,8 @@ from gateway.store.database import Database, StorageRefused
 from gateway.store.journal import Journal, Kept
 from gateway.store.lane import RuleBroken
 from gateway.store.moves import ReceiptTaken, Verdict, Wait, WrongState
-from gateway.store.presence import Presence
 from gateway.store.preparing import NEWEST_REVISION, SchemaRefused, SchemaTooNew, migrate, prepare, revision_of
+from gateway.store.presence import Presence
 from gateway.store.registry import Registry
 
 __all__ = [

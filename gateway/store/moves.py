@@ -126,7 +126,7 @@ def open_task(
     if wait is None:
         _open_attempt(connection, task, owner, task.created_at)
     else:
-        _wait(connection, task, wait, task.created_at)
+        _wait(connection, task, wait)
     if claim.key is not None:
         keep_key(connection, task, claim.key, task.created_at)
     return task
@@ -152,7 +152,7 @@ def requeue(connection: Connection, task: Task, verdict: Verdict, wait: Wait, no
     """Opened → queued: surely refused, for rate alone, and nowhere else to go now."""
     queued = _move(connection, "requeue", task, state=State.QUEUED)
     _end_attempt(connection, task, "refused", now, verdict)
-    _wait(connection, queued, wait, now)
+    _wait(connection, queued, wait)
     return queued
 
 
@@ -414,10 +414,10 @@ def _end_attempt(
     )
 
 
-def _wait(connection: Connection, task: Task, wait: Wait, now: float) -> None:
+def _wait(connection: Connection, task: Task, wait: Wait) -> None:
     lock(connection, _QUEUE)
     (count,) = connection.execute(select(func.count()).select_from(waiting)).one()
     if count >= wait.places:
         raise QueueFull(f"{count} tasks wait for a key already", retry_after=wait.retry_after)
-    row = {"task_id": task.id, "caller": task.caller, "model": task.request.model, "since": now}
+    row = {"task_id": task.id, "caller": task.caller, "model": task.request.model, "since": task.created_at}
     connection.execute(_WAIT, {**row, "request": request_text(wait.request)})

@@ -52,7 +52,8 @@ def driver(connection):
 
 
 @contextmanager
-def commits():
+def counted_commits():
+    """A list that grows by one at each commit, reads' included."""
     seen = []
 
     def count(connection):
@@ -115,15 +116,15 @@ def test_a_step_is_in_the_file_when_it_is_answered(file, run):
 def test_steps_that_wait_together_are_committed_together(file, run):
     async def story():
         async with file.database() as db:
-            commits = commits_of(db)
-            with locked(file.path):  # holds the writer at BEGIN, so that the others gather behind it
-                first = asyncio.create_task(db.run(put("first")))
-                await asyncio.sleep(0.05)
-                others = [asyncio.create_task(db.run(put(f"n{number}"))) for number in range(100)]
-                await asyncio.sleep(0.05)
-            await asyncio.gather(first, *others)
-            assert len(commits) == 2
-            assert len(await db.read(names)) == 101
+            with counted_commits() as commits:
+                with locked(file.path):  # holds the writer at BEGIN, so that the others gather behind it
+                    first = asyncio.create_task(db.run(put("first")))
+                    await asyncio.sleep(0.05)
+                    others = [asyncio.create_task(db.run(put(f"n{number}"))) for number in range(100)]
+                    await asyncio.sleep(0.05)
+                await asyncio.gather(first, *others)
+                assert len(commits) == 2
+                assert len(await db.read(names)) == 101
 
     run(story)
 
@@ -131,12 +132,12 @@ def test_steps_that_wait_together_are_committed_together(file, run):
 def test_a_group_is_no_larger_than_allowed(file, run):
     async def story():
         async with file.database(group_max=10) as db:
-            commits = commits_of(db)
-            with locked(file.path):
-                steps = [asyncio.create_task(db.run(put(f"n{number}"))) for number in range(100)]
-                await asyncio.sleep(0.05)
-            await asyncio.gather(*steps)
-            assert 10 <= len(commits) <= 11
+            with counted_commits() as commits:
+                with locked(file.path):
+                    steps = [asyncio.create_task(db.run(put(f"n{number}"))) for number in range(100)]
+                    await asyncio.sleep(0.05)
+                await asyncio.gather(*steps)
+                assert 10 <= len(commits) <= 11
 
     run(story)
 
@@ -148,21 +149,21 @@ def test_a_failing_step_takes_back_its_own_work_and_nobody_elses(file, run):
 
     async def story():
         async with file.database() as db:
-            commits = commits_of(db)
-            with locked(file.path):
-                first = asyncio.create_task(db.run(put("first")))
-                await asyncio.sleep(0.05)
-                steps = [put("a"), write_and_fail, put("b"), put("a"), put("c"), lambda _: next(iter(()))]
-                group = [asyncio.create_task(db.run(step)) for step in steps]
-                await asyncio.sleep(0.05)
-            await first
-            outcomes = await asyncio.gather(*group, return_exceptions=True)
-            assert [type(outcome) for outcome in outcomes] == [
-                type(None), LookupError, type(None), RuleBroken, type(None), RuntimeError,
-            ]  # fmt: skip
-            assert len(commits) == 2
-            assert await db.read(names) == {"first", "a", "b", "c"}
-            assert db.is_writable
+            with counted_commits() as commits:
+                with locked(file.path):
+                    first = asyncio.create_task(db.run(put("first")))
+                    await asyncio.sleep(0.05)
+                    steps = [put("a"), write_and_fail, put("b"), put("a"), put("c"), lambda _: next(iter(()))]
+                    group = [asyncio.create_task(db.run(step)) for step in steps]
+                    await asyncio.sleep(0.05)
+                await first
+                outcomes = await asyncio.gather(*group, return_exceptions=True)
+                assert [type(outcome) for outcome in outcomes] == [
+                    type(None), LookupError, type(None), RuleBroken, type(None), RuntimeError,
+                ]  # fmt: skip
+                assert len(commits) == 2
+                assert await db.read(names) == {"first", "a", "b", "c"}
+                assert db.is_writable
 
     run(story)
 
@@ -174,13 +175,13 @@ def test_a_step_that_fails_alone_takes_back_its_own_work(file, run):
 
     async def story():
         async with file.database() as db:
-            commits = commits_of(db)
-            with pytest.raises(LookupError):
-                await db.run(write_and_fail)
-            assert len(commits) == 0
-            assert db.is_writable
-            assert await db.read(names) == set()
-            await db.run(put("half"))
+            with counted_commits() as commits:
+                with pytest.raises(LookupError):
+                    await db.run(write_and_fail)
+                assert len(commits) == 0
+                assert db.is_writable
+                assert await db.read(names) == set()
+                await db.run(put("half"))
 
     run(story)
 

@@ -1,6 +1,5 @@
 """Every move from every state: the legal ones arrive, all others leave everything as it was."""
 
-import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -320,7 +319,7 @@ def test_the_ledger_keeps_what_was_written(world, run):
         async with world.registry() as registry:
             await world.in_state(registry, State.COMPLETED)
             for change in ("UPDATE entries SET amount = 0", "DELETE FROM entries"):
-                with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                with pytest.raises(Exception, match="append-only"):  # each driver has its own class
                     world.execute(change)
 
     run(story)
