@@ -67,7 +67,7 @@ class Gateway:
 async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Gateway]:
     """Open everything, recover what the last process left, serve, and close in the right order.
 
-    Raises SchemaRefused for a database that is not ours to use, StorageDown when it cannot be opened.
+    Raises StorageRefused for a database that is not ours to use, StorageDown when it cannot be opened.
     """
     metrics = Metrics()
     database = Database.open(config.storage.url.reveal())

@@ -11,7 +11,7 @@ from gateway.app import gateway
 from gateway.cli.options import ConfigOption, fail, read_config, refuse, refuse_unknown_providers
 from gateway.config import Config, ConfigError, override, warnings
 from gateway.errors import StorageDown
-from gateway.store import SchemaRefused
+from gateway.store import StorageRefused
 
 
 class Level(StrEnum):
@@ -42,7 +42,7 @@ def serve(
         print(f"reelgate: {sentence}", file=sys.stderr)
     try:
         serving.run(_serve(settings))
-    except SchemaRefused as error:
+    except StorageRefused as error:
         fail(f"storage: {error}")
     except StorageDown as error:
         fail(f"storage: {settings.storage.kind} at storage.url cannot be used: {_cause(error)}")

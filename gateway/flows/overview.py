@@ -27,7 +27,7 @@ _FILTERS = ("caller", "team", "model", "upstream")
 
 async def keys(desk: Desk) -> list[dict[str, Any]]:
     """Every virtual key there is or was, with its money."""
-    issued = desk.admission.keys()
+    issued = desk.admission.issued()
     budgets = {item.key.id: item.key.budget for item in issued}
     balances, _ = await desk.books.balances(budgets, {}, desk.clock())
     return [key(item, balances[item.key.id], desk.clock()) for item in issued]

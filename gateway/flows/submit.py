@@ -169,8 +169,8 @@ def _place(checked: Checked, parts: Parts) -> Route | Wait:
 
     Raises TooFast where nothing may wait, Unavailable where time alone does not help.
     """
-    if parts.memory.line.is_before(checked.model.name):
-        return place_in_queue(checked, TooFast("others wait for a key already"), parts)
+    if parts.memory.line.is_before(checked.model.name) and parts.upstreams.has_room(checked.model):
+        return place_in_queue(checked, TooFast("others wait for a key already", retry_after=1), parts)
     try:
         return parts.upstreams.choose(checked.request, checked.model)
     except TooFast as full:

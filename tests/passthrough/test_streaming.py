@@ -355,14 +355,14 @@ def test_an_answer_may_take_as_long_as_it_likes_while_it_moves(tmp_path: Path) -
             await visit.start()
             for _ in range(times):
                 await visit.chunk(b"still here")
-                await taken.acquire()
+                await asyncio.wait_for(taken.acquire(), PROMPT_S)
                 await time.walk(0.8 * most_s)
             await visit.chunk(b"")
 
         async def slowly() -> AsyncIterator[bytes]:
             for _ in range(times):
                 yield b"still here"
-                await seen.acquire()
+                await asyncio.wait_for(seen.acquire(), PROMPT_S)
                 await time.walk(0.8 * most_s)
 
         async with (
