@@ -181,14 +181,16 @@ def _postgresql(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
 _KINDS: Mapping[str, Callable[[URL, float, int], Kind]] = {"sqlite": _sqlite, "postgresql": _postgresql}
 
 
+_FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host/database"
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise AddressRefused("storage: not a database address; write sqlite:///path/to/file.db") from None
+    except (ArgumentError, ValueError):  # a port that is no number, most often a password that is not escaped
+        raise AddressRefused(f"storage: not a database address; write {_FORMS}") from None
+    if "@" in (parsed.host or ""):  # what stands before it belongs to the password, and must not be shown as a host
+        raise AddressRefused("storage: the password holds an @, which is written %40 in an address (and % is %25)")
     if parsed.drivername not in _KINDS:
-        raise AddressRefused(
-            f"storage: {parsed.drivername}:// is not understood; use sqlite:///path/to/file.db or "
-            "postgresql://user:password@host/database"
-        )
+        raise AddressRefused(f"storage: {parsed.drivername}:// is not understood; use {_FORMS}")
     return parsed
