@@ -19,6 +19,7 @@ from gateway.video import Money, Task, Waiting
 
 TASKS_MAX = 20_000  # about 2 KiB each: 40 MiB at the very most, the working set of a busy team is hundreds
 RENDERED_MAX = 4_000
+CALLERS_MAX = 1_000  # whose last turn in the queue is remembered
 
 
 @dataclass(slots=True)
@@ -39,7 +40,8 @@ class Line:
     def __init__(self) -> None:
         self.models: frozenset[str] = frozenset()
         """The models that somebody waits for."""
-        self._served: dict[str, int] = {}
+        # Also of callers who wait for nothing just now: whoever joins again right after a turn is not first again.
+        self._served: LRUCache[str, int] = LRUCache(CALLERS_MAX)
         self._turns = 0
         self._changed = Event()
 
@@ -55,8 +57,6 @@ class Line:
     def in_turn(self, heads: Sequence[Waiting]) -> list[Waiting]:
         """The first tasks of each caller, the caller first who was served longest ago."""
         self.models = frozenset(head.model for head in heads)
-        callers = {head.caller for head in heads}
-        self._served = {caller: turn for caller, turn in self._served.items() if caller in callers}
         return sorted(heads, key=lambda head: (self._served.get(head.caller, 0), head.task_id))
 
     def served(self, caller: str) -> None:

@@ -5,11 +5,11 @@ the outcome after. Where every key is busy for the moment, the intention waits i
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from time import perf_counter
 
 from gateway.errors import Draining, Frozen, GatewayError, KeyReused, PolicyError, StorageDown, TooFast, TwinRunning
 from gateway.flows.carry import Journey, carry, place_in_queue
@@ -18,7 +18,7 @@ from gateway.parts import Parts
 from gateway.store import Wait
 from gateway.video import NO_CLAIM, Caller, Claim, Route, State, Task, VideoRequest
 
-log = logging.getLogger("reelgate.submit")
+ELSEWHERE_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,23 @@ async def _join(task: Task, submission: Submission, parts: Parts) -> Task:
     """What a twin is told: what the first is told, when it is."""
     first: Submission | None = parts.memory.submissions.get(task.id)
     if first is None:
-        return task
+        return await _join_elsewhere(task, parts)
     try:
         return await first.answer(within_s=None)
     except GatewayError as error:
         submission.journey.refused = error
         raise
+
+
+async def _join_elsewhere(task: Task, parts: Parts) -> Task:
+    """The first of them is another process': its outcome is read from storage, for as long as a create may take."""
+    until = perf_counter() + parts.settings.answer_within_s
+    while task.state is State.OPENED and perf_counter() < until:
+        await asyncio.sleep(ELSEWHERE_EVERY_S)
+        task = await parts.registry.get(task.id) or task
+    if task.state is State.REFUSED:
+        raise TwinRunning("the first of these requests has just been refused: send it again", retry_after=1)
+    return task
 
 
 @asynccontextmanager

@@ -75,12 +75,10 @@ def reserve(connection: Connection, caller: Caller, price: int, now: float) -> N
     """Hold the price in the accounts of the key and its team. Raises BudgetSpent, and then nothing is held."""
     covering = _covering(connection, caller, now)
     for owner in _owners(caller):
-        row = next((row for row in covering if _is_current(row, owner, now)), None)
-        if row is None:
+        if not _is_up_to_date(covering, owner, now):
             _bring_up_to_date(connection, owner, now)
             covering = _covering(connection, caller, now)
-            row = next(row for row in covering if row[:3] == (owner.name, *_window(owner, now)))
-        available = row[4]
+        available = next(row[4] for row in covering if tuple(row[:3]) == (owner.name, *_window(owner, now)))
         if available is not None and available < price:
             raise BudgetSpent(_too_dear(owner, price, available, now))
     _RESERVE.run(connection, _parameters(caller.key_id, caller.team, now, price))
@@ -126,9 +124,16 @@ def _parameters(key_id: str, team: str | None, at: float, price: int | None = No
     return {"key_owner": owner, "team_owner": owner if team is None else team_owner(team), "at": at, "price": price}
 
 
-def _is_current(row: Sequence[Any], owner: _Owner, now: float) -> bool:
-    """Whether this account is the one that the owner's budget, as it is configured now, is kept in."""
-    return tuple(row[:3]) == (owner.name, *_window(owner, now)) and row[3] == (owner.budget and owner.budget.amount)
+def _is_up_to_date(covering: Sequence[Sequence[Any]], owner: _Owner, now: float) -> bool:
+    """Whether the owner's budget, as it is configured now, is the only one that is kept in these accounts.
+
+    One that was taken away, or counted in other stretches, must not go on limiting.
+    """
+    limits = {tuple(row[1:3]): row[3] for row in covering if row[0] == owner.name}
+    current = _window(owner, now)
+    expected = None if owner.budget is None else owner.budget.amount
+    others = (limit for window, limit in limits.items() if window != current)
+    return current in limits and limits[current] == expected and all(limit is None for limit in others)
 
 
 def _too_dear(owner: _Owner, price: int, available: int, now: float) -> str:

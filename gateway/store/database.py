@@ -147,7 +147,7 @@ _NOTHING = {
 
 def _sqlite(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
     if not at.database or at.database == ":memory:":
-        raise AddressRefused("storage: tasks must outlive the process; use a file, sqlite:///path/to/file.db")
+        raise AddressRefused("tasks must outlive the process; use a file, sqlite:///path/to/file.db")
     return Kind(
         name=at.database,
         path=Path(at.database),
@@ -163,9 +163,9 @@ def _postgresql(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
     try:
         from gateway.store.postgres import PostgresWorker, engine_of
     except ImportError:
-        raise AddressRefused("storage: PostgreSQL needs one more package: pip install 'reelgate[postgres]'") from None
+        raise AddressRefused("PostgreSQL needs one more package: pip install 'reelgate[postgres]'") from None
     if not at.database:
-        raise AddressRefused("storage: which database? write postgresql://user:password@host/database")
+        raise AddressRefused("which database? write postgresql://user:password@host/database")
     engine = engine_of(at)
     return Kind(
         name=f"database {at.database} at {at.host or 'this machine'}",
@@ -188,9 +188,9 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # a port that is no number, most often a password that is not escaped
-        raise AddressRefused(f"storage: not a database address; write {_FORMS}") from None
+        raise AddressRefused(f"not a database address; write {_FORMS}") from None
     if "@" in (parsed.host or ""):  # what stands before it belongs to the password, and must not be shown as a host
-        raise AddressRefused("storage: the password holds an @, which is written %40 in an address (and % is %25)")
+        raise AddressRefused("the password holds an @, which is written %40 in an address (and % is %25)")
     if parsed.drivername not in _KINDS:
-        raise AddressRefused(f"storage: {parsed.drivername}:// is not understood; use {_FORMS}")
+        raise AddressRefused(f"{parsed.drivername}:// is not understood; use {_FORMS}")
     return parsed

@@ -8,13 +8,20 @@ than once (a kill between applying and removing): `Registry.start` takes a repea
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gateway.store.moves import ReceiptTaken, WrongState
 from gateway.store.registry import Registry
 from gateway.video import Receipt
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock, and one gateway at a database
+    fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
 
@@ -83,14 +90,18 @@ class Journal:
 
     def _finish(self, rejected: list[str], text: str) -> None:
         """Remove the file, if it still is what was read: a receipt that came meanwhile waits for the next pass, which
-        applies the others once more to no effect. Not a coroutine, so that nothing comes between look and removal."""
+        applies the others once more to no effect."""
         known = set((_read(self.rejected_path) or "").splitlines())  # from a start that was killed right here
         new = [line for line in rejected if line not in known]
         if new:
             _append_synced(self.rejected_path, "".join(f"{line}\n" for line in new))
-        if _read(self.path) != text:
+        try:
+            with self.path.open(encoding="utf-8", errors="replace") as file, _alone(file):
+                if file.read() != text or not _is_at(self.path, file):
+                    return
+                self.path.unlink()
+        except FileNotFoundError:  # a neighbour was faster
             return
-        self.path.unlink()
         _sync_directory(self.path.parent)
 
 
@@ -135,12 +146,32 @@ def _read(path: Path) -> str | None:
 
 def _append_synced(path: Path, text: str) -> None:
     is_new = not path.exists()
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    is_written = False
+    while not is_written:
+        with path.open("a", encoding="utf-8") as file, _alone(file):
+            is_written = _is_at(path, file)  # else a neighbour removed it between the two calls
+            if is_written:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
     if is_new:
         _sync_directory(path.parent)
+
+
+@contextmanager
+def _alone(file: TextIO) -> Iterator[None]:
+    """No other process at the same storage appends to the journal or removes it meanwhile."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX)  # goes with the file when it is closed
+    yield
+
+
+def _is_at(path: Path, file: TextIO) -> bool:
+    """Whether the file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _sync_directory(path: Path) -> None:

@@ -51,7 +51,7 @@ async def prepare(db: Database) -> None:
     """
     if await revision_of(db) != NEWEST_REVISION:
         await migrate(db)
-    await db.probe()
+    await db.probe()  # where there was nothing to do, nothing has been written yet
 
 
 async def revision_of(db: Database) -> str | None:
@@ -82,6 +82,7 @@ async def migrate(db: Database) -> str | None:
             upgrade(connection)
         return found
 
+    await revision_of(db)  # only reads: opening a strange file to write would change it
     return await db.run_apart(step)
 
 
@@ -99,7 +100,7 @@ def _judged(connection: Connection, name: str) -> str | None:
         return None
     if {"alembic_version", meta.name, tasks.name} <= names:
         found = connection.exec_driver_sql(_REVISION).scalars().all()
-        if len(found) == 1 and found[0].isdecimal():
+        if len(found) == 1 and found[0].isdecimal() and int(found[0]) > 0:
             if int(found[0]) > int(NEWEST_REVISION):
                 newer = f"revision {found[0]}, and this one knows {NEWEST_REVISION}"
                 raise SchemaTooNew(f"{name} was written by a newer Reelgate ({newer}): update Reelgate")

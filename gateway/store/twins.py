@@ -5,12 +5,12 @@ marks needs no key: the same caller asking for the same thing soon after means t
 bought is nobody's twin.
 """
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
 from gateway.errors import KeyReused
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import idempotency, tasks
-from gateway.video import Claim, State, Task
+from gateway.video import Claim, Money, Task
 
 KEY_KEPT_S = 86_400.0
 # CONTRACT says ten minutes, which is the read time-out of the SDKs themselves: the repeat of an answer that was lost
@@ -32,7 +32,9 @@ _OF_FINGERPRINT = (
         tasks.c.caller == bindparam("caller"),
         tasks.c.fingerprint == bindparam("fingerprint"),
         tasks.c.created_at > bindparam("since"),
-        tasks.c.state != State.REFUSED,
+        # Not what was surely not bought: refused, or released without ever having been accepted.
+        ~and_(tasks.c.money == Money.RELEASED.value, tasks.c.upstream_id.is_(None)),
+        tasks.c.hidden.is_(False),  # deleted by its owner, who would be told of nothing
     )
     .order_by(tasks.c.created_at.desc())
     .limit(1)

@@ -1,5 +1,5 @@
-"""The schema, revision by revision, as Alembic runs it. Imported only where there is something to do: at an ordinary
-start the revision in the database is the newest, and Alembic would cost more time than all the rest of the store.
+"""The schema, revision by revision, as Alembic runs it. Imported only where a database is of an older revision: an empty
+one gets the newest tables at once, and Alembic costs more time than all the rest of the store.
 
 Rules for editors of this folder:
 
@@ -18,9 +18,12 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 
+FOLDER = Path(__file__).parent
+
+
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest revision, inside the transaction that the connection is in."""
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     command.upgrade(config, "head")
