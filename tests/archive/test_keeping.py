@@ -1,0 +1,120 @@
+"""Every finished film is fetched once, and served when its link is dead."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import ids
+from gateway.flows import keeping
+from gateway.parts import Parts
+from tests.world import World, world
+
+
+def config(place: tuple[str, Path], **results: Any) -> str:
+    told = ", ".join(f"{name}: {value}" for name, value in {"archive": place[0], **results}.items())
+    return f"results: {{{told}}}"
+
+
+async def until_kept(parts: Parts, word: str) -> bool | None:
+    number = ids.number_of(word)
+    assert number is not None
+    async with asyncio.timeout(60):
+        while (await parts.registry.film_is_kept(number)) is None:
+            await keeping.keep_due(parts)
+            await asyncio.sleep(0.02)
+    return await parts.registry.film_is_kept(number)
+
+
+def downloads(it: World) -> int:
+    return sum(".mp4" in entry["path"] for entry in it.requests("GET"))
+
+
+def test_a_kept_film_outlives_its_link_and_is_fetched_once(place: tuple[str, Path], tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, config(place)) as it:
+            word = await it.finished_film()
+            assert await until_kept(it.parts, word)
+            assert [path.name for path in place[1].rglob("*.mp4")] == [f"{word}.mp4"]
+            fetched = downloads(it)
+            it.parts.memory.tasks.clear()
+            number = ids.number_of(word)
+            assert number is not None
+            await it.parts.registry.relocate(number, "https://gone.invalid/film.mp4", now=it.parts.clock())
+            whole = await it.http.get(f"/v1/videos/{word}/content", headers={"authorization": "Bearer sk-rg-alice-key"})
+            assert whole.status_code == 200
+            assert whole.content[4:8] == b"ftyp"
+            assert whole.headers["content-type"] == "video/mp4"
+            link = (await it.read(word)).json()["results"][0]
+            assert link.startswith("http://127.0.0.1/")  # a link of ours, which lives as long as the film
+            part = await it.http.get(link, headers={"range": "bytes=4-7"})
+            assert (part.status_code, part.content) == (206, b"ftyp")
+            assert (await it.http.head(link)).headers["content-length"] == str(len(whole.content))
+            assert downloads(it) == fetched
+            assert "reelgate_results_expiring 0.0" in (await it.http.get("/metrics")).text
+
+    asyncio.run(story())
+
+
+def test_a_film_that_cannot_be_fetched_is_tried_again_later_and_counted(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, config((str(tmp_path / "films"), tmp_path))) as it:
+            word = await it.finished_film(prompt="p #sandbox:expired-link")
+            number = ids.number_of(word)
+            assert number is not None
+            async with asyncio.timeout(60):
+                while downloads(it) == 0:
+                    await keeping.keep_due(it.parts)
+                    await asyncio.sleep(0.02)
+            assert await it.parts.registry.film_is_kept(number) is None
+            assert await it.parts.registry.claim_films(it.parts.clock(), lease_s=1, limit=9) == []
+            ((task, tries),) = await it.parts.registry.claim_films(it.parts.clock() + 4_000, lease_s=1, limit=9)
+            assert (task.id, tries) == (number, 1)
+            assert "reelgate_results_expiring 1.0" in (await it.http.get("/metrics")).text
+            assert await it.parts.registry.forget_films(it.parts.clock() + 1) == 1  # its link is dead for good
+            assert "reelgate_results_expiring 0.0" in (await it.http.get("/metrics")).text
+            gone = await it.http.get(f"/v1/videos/{word}/content", headers={"authorization": "Bearer sk-rg-alice-key"})
+            assert gone.status_code == 410
+
+    asyncio.run(story())
+
+
+def test_a_film_is_kept_for_as_long_as_the_configuration_says(place: tuple[str, Path], tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, config(place, keep_s=0.001)) as it:
+            word = await it.finished_film()
+            assert await until_kept(it.parts, word)
+            await asyncio.sleep(0.01)
+            assert await keeping.drop_expired(it.parts) == 1
+            assert list(place[1].rglob("*.mp4")) == []
+            number = ids.number_of(word)
+            assert number is not None
+            assert await it.parts.registry.film_is_kept(number) is False
+
+    asyncio.run(story())
+
+
+def test_two_processes_never_fetch_the_same_film(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            for _ in range(3):
+                await it.finished_film()
+            registry, now = it.parts.registry, it.parts.clock()
+            claims = await asyncio.gather(*(registry.claim_films(now, lease_s=60, limit=2) for _ in range(4)))
+            claimed = [task.id for claim in claims for task, _ in claim]
+            assert len(claimed) == len(set(claimed)) == 3
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("place", ["directory"], indirect=True)
+def test_without_an_archive_films_are_only_counted(tmp_path: Path, place: tuple[str, Path]) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            await it.finished_film()
+            assert await keeping.keep_due(it.parts) == 0
+            assert "reelgate_results_expiring 1.0" in (await it.http.get("/metrics")).text
+            assert not place[1].exists()
+
+    asyncio.run(story())
