@@ -1,9 +1,9 @@
 # Two stages: the first installs pinned packages into a virtual environment, the second carries only that and Python.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements.txt requirements-build.txt ./
+COPY requirements-postgres.txt requirements-build.txt ./
 RUN python -m venv /opt/reelgate \
- && /opt/reelgate/bin/pip install --no-cache-dir --require-hashes -r requirements-build.txt -r requirements.txt
+ && /opt/reelgate/bin/pip install --no-cache-dir --require-hashes -r requirements-build.txt -r requirements-postgres.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 RUN /opt/reelgate/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
@@ -14,7 +14,8 @@ RUN useradd --system --uid 10001 --home-dir /data --create-home reelgate
 COPY --from=build /opt/reelgate /opt/reelgate
 ENV PATH=/opt/reelgate/bin:$PATH PYTHONUNBUFFERED=1
 USER reelgate
-# The database lives here: mount a volume, or tasks are forgotten with the container.
+# The database lives here, and with PostgreSQL the receipts that it could not take: mount a volume, or they are forgotten
+# with the container.
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

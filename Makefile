@@ -9,7 +9,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -q
 CLIENTS := $(addprefix $(VENV)/clients/,openai3 openai2 minimax)
 CLIENT_STAMPS := $(CLIENTS:=/.stamp) $(VENV)/clients/node/.stamp
 
-.PHONY: demo test lint types tests clients .clients bench lock clean
+.PHONY: demo test lint types tests clients .clients bench soak lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/reelgate demo $(ARGS)
@@ -33,6 +33,11 @@ clients:
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+# What takes too long for every run of the tests.
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.images.soak --files 1000000 $(ARGS)
+	REELGATE_SOAK=1 $(BIN)/python -m pytest tests/watch/test_crowd.py
 
 # Pins for every supported Python and platform in one file each, with hashes and without the address of any index.
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet

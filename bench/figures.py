@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from statistics import median
 
+from bench import schedules
 from bench.laboratory import Laboratory
 from bench.load import Order, Round, RoundFailed
 from bench.plan import POLLING_S_MAX, SETTLE_S, Plan
@@ -16,6 +17,7 @@ _MANY = 64
 _CREATE_CONNECTIONS = (16, _MANY)
 _WARM_UP_S = 1
 
+WATCHED_AFTER_S = 6.0  # `watch.CLAIM_EVERY_S`, and a second
 POLL_RATIO_MIN, CREATE_RATIO_MIN = 0.6, 0.5
 POLL_ADDED_MS_MAX, CREATE_ADDED_MS_MAX = 0.2, 1.5
 RSS_MIB_MAX, GROWTH_MIB_MAX, START_S_MAX = 90, 1, 1.0
@@ -24,7 +26,7 @@ RSS_MIB_MAX, GROWTH_MIB_MAX, START_S_MAX = 90, 1, 1.0
 def measure(lab: Laboratory, plan: Plan, *, on_step: Callable[[str], None]) -> list[Row]:
     """All rows of the table."""
     rows: list[Row] = []
-    steps = (("start", _starts), ("hot polls", _polls), ("what hot polls touch", _touches), ("creates", _creates))
+    steps = (("schedules", _schedules), ("start", _starts), ("hot polls", _polls), ("what hot polls touch", _touches), ("creates", _creates))
     for name, step in steps:
         on_step(name)
         try:
@@ -32,6 +34,11 @@ def measure(lab: Laboratory, plan: Plan, *, on_step: Callable[[str], None]) -> l
         except (RoundFailed, ServerFailed, OSError) as error:
             rows.append(Row(name, failed=str(error)))
     return rows
+
+
+def _schedules(lab: Laboratory, plan: Plan) -> Iterator[Row]:
+    """Looks for each film, and how late its end is known."""
+    yield from schedules.rows()
 
 
 def _starts(lab: Laboratory, plan: Plan) -> Iterator[Row]:
@@ -64,6 +71,11 @@ def _polls(lab: Laboratory, plan: Plan) -> Iterator[Row]:
             one = _pairs(lab, plan, gateway, route, order, 1)
             yield added_row("hot poll, 1 connection, p50", one, added_ms_max=POLL_ADDED_MS_MAX)
             yield tail_row("  p99", one)
+        # What a client would have of the upstream itself, if that were on this machine and nothing but fast.
+        straight = _pairs(lab, plan, gateway, lab.upstream, order, _MANY)
+        yield throughput_row("hot poll beside the upstream's own", straight)
+        one = _pairs(lab, plan, gateway, lab.upstream, order, 1)
+        yield added_row("  1 connection, p50", one)
 
 
 def _creates(lab: Laboratory, plan: Plan) -> Iterator[Row]:
@@ -87,6 +99,7 @@ def _touches(lab: Laboratory, plan: Plan) -> Iterator[Row]:
     with lab.gateway(logs=False) as gateway:
         order = lab.poll_order(gateway)
         gateway.request("GET", order.path, headers=order.headers)
+        time.sleep(WATCHED_AFTER_S)  # the gateway notes once that it watches the task, and again much later
         calls, account = lab.upstream_calls(), gateway.io()
         polls = lab.wrk.fire(gateway, order, connections=_MANY, seconds=plan.round_s).requests
         more = {name: value - account[name] for name, value in gateway.io().items()}

@@ -49,7 +49,7 @@ class Admission:
             self._roll = roll
             self._settle(roll)
 
-    def keys(self) -> list[Issued]:
+    def issued(self) -> list[Issued]:
         """Every key there is or was: the configuration's, then storage's in the order of their making."""
         return [*self._configured.values(), *self._stored(self._roll)]
 
@@ -60,7 +60,7 @@ class Admission:
 
     def owners(self) -> tuple[dict[str, Budget | None], dict[str, Budget | None]]:
         """Whose money is counted: every key that opens something, and every team, each with its budget."""
-        keys = {item.key.id: item.key.budget for item in self.keys() if item.revoked_at is None}
+        keys = {item.key.id: item.key.budget for item in self.issued() if item.revoked_at is None}
         if self.anyone is not None:
             keys[self.anyone.key_id] = self.anyone.budget
         return keys, {team.id: team.budget for team in self.teams()}

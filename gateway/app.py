@@ -3,28 +3,33 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
 from gateway.admission import Admission
+from gateway.archive import Archive
 from gateway.catalog import Catalog
 from gateway.config import Budget as BudgetConfig
 from gateway.config import Config, is_loopback
 from gateway.config import Upstream as UpstreamConfig
+from gateway.config import UpstreamKey as UpstreamKeyConfig
 from gateway.config import VirtualKey as VirtualKeyConfig
-from gateway.flows import callers, queue, sweep
+from gateway.egress import Door
+from gateway.egress.listeners import Listener
+from gateway.egress.resolving import Resolve
+from gateway.flows import callbacks, callers, keeping, neighbours, queue, sweep, watch
 from gateway.keys import KeyPool, KeySpec
 from gateway.memory import Memory
 from gateway.metrics import Metrics
 from gateway.parts import Parts, Settings
 from gateway.providers import PROVIDERS
 from gateway.providers.protocol import Site
-from gateway.store import Books, Callers, Database, Journal, Presence, Registry, prepare
+from gateway.store import Books, Callers, Database, Journal, Leases, Outbox, Presence, Registry, Rests, prepare
 from gateway.stories import Stories
 from gateway.transport import Timeouts
 from gateway.upstreams import Upstream, Upstreams
@@ -32,7 +37,9 @@ from gateway.video import Budget, Caller
 from gateway.virtual_keys import Issued, Team, VirtualKey
 from gateway.web.admin import Admin
 from gateway.web.auth import Doorkeeper
+from gateway.web.events import Events
 from gateway.web.films import Films
+from gateway.web.hints import HintPath
 from gateway.web.operations import Operations
 from gateway.web.passthrough import Passthrough
 from gateway.web.routes import build_routes
@@ -43,6 +50,8 @@ log = logging.getLogger("reelgate.start")
 
 # A submit may be three calls (two uploads and the create), on three upstreams, and once more (FAILURES T1).
 _CALLS_MAX = 12
+# What goes on without being asked.
+BACKGROUND = (sweep, queue, callers, keeping, watch, callbacks, neighbours)
 DRAIN_S = 27.0  # SIGTERM to exit is promised within 30 s (CONTRACT section 5)
 
 
@@ -64,43 +73,61 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Gateway]:
+async def gateway(
+    config: Config,
+    *,
+    clock: Callable[[], float] = time.time,
+    listeners: Sequence[Listener] = (),
+    resolve: Resolve | None = None,
+) -> AsyncIterator[Gateway]:
     """Open everything, recover what the last process left, serve, and close in the right order.
+
+    `listeners` are the sockets on which this gateway will answer: no address that others name leads there. `resolve`
+    looks up the names in such addresses, instead of the machine's own way.
 
     Raises StorageRefused for a database that is not ours to use, StorageDown when it cannot be opened.
     """
     metrics = Metrics()
     database = Database.open(config.storage.url.reveal())
     upstreams = Upstreams([_upstream(item) for item in config.upstreams], clock=clock, on_call=metrics.call)
-    try:
+    async with AsyncExitStack() as closing:
+        closing.push_async_callback(database.close)
+        closing.push_async_callback(upstreams.close)
         await prepare(database)
         presence = await Presence.open(database)
+        closing.push_async_callback(presence.close)
         registry = Registry(database, presence.number)
         journal = Journal.beside(database.path)
         await journal.replay(registry)  # before recovery, so that a receipt is not mistaken for a doubt
         await registry.recover(clock(), await presence.dead(await registry.senders()))
-        upstreams.adopt(await registry.live_counts())
         parts = Parts(
-            catalog=Catalog.shipped(config.prices),
+            catalog=_catalog(config),
             upstreams=upstreams,
+            door=Door(opened=config.preflight.allow_private_networks, listeners=listeners, resolve=resolve),
             database=database,
             registry=registry,
+            rests=Rests(database, presence.number),
             presence=presence,
             journal=journal,
+            outbox=Outbox(database),
+            leases=Leases(database, presence.number),
             callers=Callers(database),
             books=Books(database),
             admission=admission(config),
+            archive=None if config.results.archive is None else Archive.open(config.results.archive),
             memory=Memory(),
             metrics=metrics,
             stories=Stories(),
-            settings=_settings(config, await registry.secret("links")),
+            settings=_settings(config, await registry.secret("links"), await registry.secret("hints")),
             clock=clock,
         )
         metrics.mirror(upstreams.key_states)
+        parts.stories.at_stop(parts.memory.wake_all)
+        await neighbours.begin(parts)
         await callers.refresh(parts)
         for sentence in parts.admission.conflicts():
             log.warning(sentence)
-        background = [asyncio.create_task(story) for story in (sweep.run(parts), queue.run(parts), callers.run(parts))]
+        background = [asyncio.create_task(flow.run(parts)) for flow in BACKGROUND]
         try:
             yield Gateway(_router(config, parts), parts)
         finally:
@@ -108,22 +135,57 @@ async def gateway(config: Config, *, clock: Callable[[], float] = time.time) -> 
             for story in background:
                 story.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            await presence.close()
+            await neighbours.end(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offline:
+    """The `Rules` of a configuration, with nothing opened."""
+
+    catalog: Catalog
+    upstreams: Upstreams
+    door: Door
+    memory: Memory
+    settings: Settings
+    clock: Callable[[], float]
+
+
+@asynccontextmanager
+async def offline(config: Config, *, resolve: Resolve | None) -> AsyncIterator[Offline]:
+    """What pre-flight judges by, without storage. Where names are looked up by a given `resolve`, nobody is asked."""
+    upstreams = Upstreams([_upstream(item) for item in config.upstreams], clock=time.time, on_call=lambda record: None)
+    settings = _settings(config, b"", b"")
+    if resolve is not None and settings.images != "off":
+        settings = replace(settings, images="unseen")
+    try:
+        yield Offline(
+            catalog=_catalog(config),
+            upstreams=upstreams,
+            door=Door(opened=config.preflight.allow_private_networks, resolve=resolve),
+            memory=Memory(),
+            settings=settings,
+            clock=time.time,
+        )
     finally:
         await upstreams.close()
-        await database.close()
+
+
+def _catalog(config: Config) -> Catalog:
+    return Catalog.shipped(config.prices, forwards_unknown=config.preflight.unknown_models == "forward")
 
 
 def _router(config: Config, parts: Parts) -> ASGIApp:
     doorkeeper = Doorkeeper(parts.admission, own_hosts=_hosts(config), clock=parts.clock)
     tasks = Tasks(parts, doorkeeper, public_url=config.server.public_url)
+    videos = Videos(parts, tasks, _create_settings(config))
     return build_routes(
-        Videos(parts, tasks, _create_settings(config)),
+        videos,
         Films(parts, tasks),
+        Events(parts, tasks, videos),
         Operations(parts),
         Passthrough(parts, tasks),
         parts.metrics,
-        admin={} if config.admin_key is None else Admin(parts, config.admin_key).ways(),
+        admin={**HintPath(parts).ways(), **({} if config.admin_key is None else Admin(parts, config.admin_key).ways())},
         default_dialect=config.server.default_dialect,
         look_again=partial(callers.look_again, parts),
     )
@@ -134,17 +196,22 @@ def _upstream(item: UpstreamConfig) -> Upstream:
         name=item.name,
         provider=PROVIDERS[item.provider],
         site=Site(item.base_url, item.files_url),
-        pool=KeyPool([KeySpec(key.id, key.account, key.weight, key.rpm, key.max_tasks) for key in item.keys]),
+        pool=KeyPool([_key(key) for key in item.keys]),
         secrets={key.id: key.value.reveal for key in item.keys},
         priority=item.priority,
         weight=item.weight,
         models=item.models,
         charges_failures=item.failed_generations == "settle",
+        camera_commands=item.camera_commands,
         timeouts=Timeouts(item.timeouts.connect_s, item.timeouts.read_s, item.timeouts.total_s),
     )
 
 
-def _settings(config: Config, link_secret: bytes) -> Settings:
+def _key(item: UpstreamKeyConfig) -> KeySpec:
+    return KeySpec(item.id, item.account, item.weight, item.rpm, item.max_tasks, is_draining=item.draining)
+
+
+def _settings(config: Config, link_secret: bytes, hint_secret: bytes) -> Settings:
     return Settings(
         currency=config.currency,
         answer_within_s=config.server.answer_within_s,
@@ -156,8 +223,13 @@ def _settings(config: Config, link_secret: bytes) -> Settings:
         longest_submit_s=_CALLS_MAX * max(item.timeouts.total_s for item in config.upstreams),
         links=config.results.links,
         link_ttl_s=config.results.link_ttl_s,
+        keep_s=config.results.keep_s,
         link_secret=link_secret,
-        private_networks=tuple(config.preflight.allow_private_networks),
+        images=config.preflight.images,
+        camera_commands=config.preflight.camera_commands,
+        public_url=config.server.public_url,
+        signing_secret=config.callbacks.signing_secret,
+        hint_secret=hint_secret,
         passthrough=config.passthrough.upstream,
     )
 

@@ -4,6 +4,8 @@ Rules are data: `models/*.yaml` lists every combination on sale as a line of its
 say ("10 s, but not at 1080P") cannot be got wrong. This file reads the lines and judges a request by them.
 """
 
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -30,6 +32,9 @@ _IMAGE_WORDS = {
 }
 Value = TypeVar("Value", str, int)
 
+# A name that no file has goes into logs, headers and bodies when it is forwarded: what a model could be called.
+_UNKNOWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -41,9 +46,13 @@ class Model:
     prompt_characters_max: int
     prompt_required: frozenset[Mode]
     options: frozenset[str]
+    camera_commands: bool
+    """Documented to take camera commands (FACTS 4.4)."""
     default_resolution: str | None
     default_duration_s: int | None
     offers: tuple[Offer, ...]
+    is_known: bool = True
+    """False for a name that no file has: nothing of it can be judged, and it is sent as it is asked for."""
 
     @property
     def modes(self) -> frozenset[Mode]:
@@ -51,10 +60,14 @@ class Model:
 
 
 class Catalog:
-    """The models, found by name or alias in any letter case."""
+    """The models, found by name or alias in any letter case.
 
-    def __init__(self, models: Iterable[Model]) -> None:
+    `forwards_unknown`: a name that is none of theirs is found, too, as a model of which nothing is known.
+    """
+
+    def __init__(self, models: Iterable[Model], *, forwards_unknown: bool = False) -> None:
         self.models = tuple(sorted(models, key=lambda model: model.name))
+        self._forwards_unknown = forwards_unknown
         self._by_name: dict[str, Model] = {}
         for model in self.models:
             for name in (model.name, *model.aliases):
@@ -62,15 +75,21 @@ class Catalog:
                     raise ValueError(f"two models answer to {name!r}")
 
     @classmethod
-    def shipped(cls, prices: Mapping[str, Mapping[str, int]] | None = None) -> "Catalog":
+    def shipped(
+        cls, prices: Mapping[str, Mapping[str, int]] | None = None, *, forwards_unknown: bool = False
+    ) -> "Catalog":
         """The models that come with the package; `prices` (`{model: {"768P/6": millionths}}`) override and add."""
         folder = files("gateway").joinpath("models")
         texts = [item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".yaml")]
         models = [parse_model(read_yaml(text)) for text in texts]
-        return cls(_priced(model, (prices or {}).get(model.name, {})) for model in models)
+        priced = (_priced(model, (prices or {}).get(model.name, {})) for model in models)
+        return cls(priced, forwards_unknown=forwards_unknown)
 
     def find(self, name: str) -> Model | None:
-        return self._by_name.get(name.casefold())
+        found = self._by_name.get(name.casefold())
+        if found is None and self._forwards_unknown and _UNKNOWN_NAME.fullmatch(name):
+            return _unknown(name)
+        return found
 
     def names(self) -> tuple[str, ...]:
         return tuple(model.name for model in self.models)
@@ -98,6 +117,7 @@ def parse_model(data: Mapping[str, Any]) -> Model:
         prompt_characters_max=data["prompt_characters_max"],
         prompt_required=frozenset(Mode(mode) for mode in data["prompt_required"]),
         options=frozenset(data["options"]),
+        camera_commands=data["camera_commands"],
         default_resolution=data["default"]["resolution"],
         default_duration_s=data["default"]["duration"],
         offers=tuple(offers),
@@ -118,6 +138,8 @@ def judge(
     `prompt_required` is what the caller's dialect asks for on top of the model's own rule. Where an image could not be
     read, `mode_is_known` is False: then only what is wrong in every mode of the model is.
     """
+    if not model.is_known:
+        return Offer(model.name, request.mode, request.resolution, request.duration_s, price=None), []
     problems = [
         *_judge_images(request, model),
         *_judge_prompt(request, model, prompt_required),
@@ -135,6 +157,22 @@ def filled_in(request: VideoRequest, offer: Offer) -> VideoRequest:
 def price_key(offer: Offer) -> str:
     """How the configuration's `prices` name an offer of a model: `768P/6`, `-/-` where the model has no choice."""
     return f"{offer.resolution or '-'}/{offer.duration_s or '-'}"
+
+
+def _unknown(name: str) -> Model:
+    return Model(
+        name=name,
+        aliases=(),
+        sold_by=frozenset(),
+        prompt_characters_max=sys.maxsize,
+        prompt_required=frozenset(),
+        options=frozenset(),
+        camera_commands=True,
+        default_resolution=None,
+        default_duration_s=None,
+        offers=(),
+        is_known=False,
+    )
 
 
 def _judge_images(request: VideoRequest, model: Model) -> list[Problem]:

@@ -3,16 +3,20 @@
 Decides, never sends; time is an argument. Keys of one `account` share balance and limits, so rests for rate, empty
 balances, the submits of a minute and the tasks in flight are kept per account; a refused credential and a barred
 model concern the key alone (CONTRACT section 7).
+
+Other processes use the same keys. What a pool learns is a `Rest`, which they are told, and of two that speak of the
+same the later one holds; what they have in flight and have sent lately is counted from storage (`flows/neighbours.py`).
 """
 
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from gateway import errors
+from gateway.video import Route
 
 RPM_WINDOW_S = 60.0
 EXHAUSTED_S = 300.0  # until an empty balance is tried again, where no free call says it is filled
@@ -23,6 +27,12 @@ OVERLOADED_S, OVERLOADED_MAX_S = 15.0, 300.0  # H24
 WALLED_S, WALLED_MAX_S = 60.0, 600.0  # H13
 FULL_RETRY_S = 10.0  # when a task in flight will end is not known; this is when asking again is not rude
 VAGUE_RETIRES = 2  # H10: a 401 without a JSON error may be an edge's mood, twice is not
+BUSY_STREAK_MAX = 10  # the rest has long stopped growing
+FOR_EVER = math.inf  # until somebody acts
+# A place is taken for a task that is about to be written down; one that has not been for so long never will be.
+PENDING_S = 60.0
+# Later than what it replaces, whatever the clocks of two machines say; far more than a float of today's seconds rounds.
+JUST_LATER_S = 1e-3
 
 
 class KeyState(StrEnum):
@@ -45,6 +55,73 @@ class KeySpec:
     weight: int = 1
     rpm: int | None = None
     max_tasks: int | None = None
+    is_draining: bool = False
+    """Kept only for asking about its own tasks."""
+
+
+class Why(StrEnum):
+    """What a rest is for, and so whose it is."""
+
+    COOLING = "cooling"  # the upstream's: it failed in passing
+    RESTING = "resting"  # an account's: for rate
+    EXHAUSTED = "exhausted"  # an account's: no balance
+    RETIRED = "retired"  # a key's: its credential was refused
+    BARRED = "barred"  # a key's: for one model
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """One thing that a pool has learnt, as one process tells it to the others."""
+
+    why: Why
+    of: str
+    """The key's id or the account; empty where it is the upstream's own."""
+    model: str = ""
+    until: float = 0.0
+    """FOR_EVER until somebody acts; in the past where it is over."""
+    streak: int = 0
+    """How often in a row that happened which a rest is for."""
+    learnt_at: float = 0.0
+    credential: str = ""
+    """Which secret it was learnt with, where that matters; never the secret, nor anything that tells it."""
+
+    @property
+    def is_of_key(self) -> bool:
+        """Whether it was learnt of a key itself, and so of its secret."""
+        return self.why in (Why.RETIRED, Why.BARRED)
+
+    @property
+    def subject(self) -> "Subject":
+        return self.why, self.of, self.model
+
+
+Subject = tuple[Why, str, str]
+"""What a rest speaks of: no two of a pool speak of the same."""
+_UPSTREAM: Subject = (Why.COOLING, "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a key may have at once, together with the others of its account."""
+
+    upstream: str
+    account: str
+    keys: tuple[str, ...]
+    """All keys of the account."""
+    rpm: int | None
+    max_tasks: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the upstreams stand with all processes together, at one moment, as storage knows it."""
+
+    in_flight: Mapping[int, Route]
+    """Task → the key that is, or may be, busy with it."""
+    submits: Mapping[Route, Sequence[float]]
+    """When other processes than this one submitted in the last minute, oldest first; for keys with an `rpm`."""
+    rests: Sequence[tuple[str, Rest]]
+    """What was learnt of each upstream, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +155,18 @@ class Blocked:
 
 @dataclass(slots=True)
 class _Account:
+    name: str
     submits: deque[float] = field(default_factory=deque)
-    live: int = 0
-    resting_until: float = 0.0
-    busy_streak: int = 0
-    exhausted_until: float = 0.0
+    """Of this process, in the last minute."""
+    submits_elsewhere: Sequence[float] = ()
+    pending: deque[float] = field(default_factory=deque)
+    """When places were taken whose task is not durable yet."""
+    tasks: set[int] = field(default_factory=set)
+    """In flight, of this process and all others."""
+
+    @property
+    def live(self) -> int:
+        return len(self.tasks) + len(self.pending)
 
 
 @dataclass(slots=True)
@@ -91,29 +175,27 @@ class _Key:
     account: _Account
     balance: int = 0
     """Of the smooth weighted rotation, not of money."""
-    is_retired: bool = False
-    vague_refusals: int = 0
-    barred_until: dict[str, float] = field(default_factory=dict)
 
 
 class KeyPool:
     """The keys of one upstream and their rest, and the upstream's own."""
 
     def __init__(self, specs: Sequence[KeySpec], *, jitter: Callable[[], float] = random.random) -> None:
-        accounts: dict[str, _Account] = {}
-        self._keys = {spec.id: _Key(spec, accounts.setdefault(spec.account, _Account())) for spec in specs}
+        self._accounts: dict[str, _Account] = {spec.account: _Account(spec.account) for spec in specs}
+        self._keys = {spec.id: _Key(spec, self._accounts[spec.account]) for spec in specs}
         self._jitter = jitter
-        self._cooling_until = 0.0
-        self._failures = 0
+        self._rests: dict[Subject, Rest] = {}
+        self._untold: set[Subject] = set()
 
     def choose(self, model: str, now: float, *, without: Collection[str] = ()) -> str | Blocked:
         """The id of the next key for `model`, by smooth weighted rotation among the free ones; else why there is none.
 
         `without` are keys this request has tried already.
         """
-        if now < self._cooling_until:
-            return Blocked(Cause.REST, self._cooling_until - now)
-        free = [key for key in self._keys.values() if key.spec.id not in without and _is_free(key, model, now)]
+        cooling_until = self._until(Why.COOLING)
+        if now < cooling_until:
+            return Blocked(Cause.REST, cooling_until - now)
+        free = [key for key in self._keys.values() if key.spec.id not in without and self._is_free(key, model, now)]
         if not free:
             return self._why_blocked(model, now)
         for key in free:
@@ -123,45 +205,64 @@ class KeyPool:
         return chosen.spec.id
 
     def take(self, key_id: str, now: float) -> None:
-        """A submit is about to be sent with this key."""
+        """A submit is about to be written down and sent with this key."""
         account = self._keys[key_id].account
         account.submits.append(now)
-        account.live += 1
+        account.pending.append(now)
 
     def untake(self, key_id: str) -> None:
-        """The submit that was about to be sent was not.
+        """The submit that was about to be written down was not."""
+        self.unsent(key_id)
+        _pop(self._keys[key_id].account.pending)
+
+    def unsent(self, key_id: str) -> None:
+        """Nothing of a submit has left this machine.
 
         The oldest submit is forgotten, not this one: others may have come since, and their minute must not end early.
         """
-        account = self._keys[key_id].account
-        if account.submits:
-            account.submits.popleft()
-        account.live = max(0, account.live - 1)
+        _pop(self._keys[key_id].account.submits)
+
+    def opened(self, key_id: str, task_id: int) -> None:
+        """The place that was taken is this task's from now on: it is written down."""
+        _pop(self._keys[key_id].account.pending)
+        self.occupy(key_id, task_id)
+
+    def occupy(self, key_id: str, task_id: int) -> None:
+        """The key is, or may be, busy with this task."""
+        self._keys[key_id].account.tasks.add(task_id)
+
+    def leave(self, task_id: int) -> None:
+        """No key here is busy with this task."""
+        for account in self._accounts.values():
+            account.tasks.discard(task_id)
+
+    def count(self, tasks: Mapping[int, str], submits: Mapping[str, Sequence[float]], now: float) -> None:
+        """What all processes have in flight, task → key, and what the others have submitted lately, by key."""
+        for account in self._accounts.values():
+            account.tasks.clear()
+            while account.pending and account.pending[0] <= now - PENDING_S:
+                account.pending.popleft()
+        for task_id, key_id in tasks.items():
+            if key_id in self._keys:
+                self.occupy(key_id, task_id)
+        for account in self._accounts.values():
+            mine = (key_id for key_id, key in self._keys.items() if key.account is account)
+            account.submits_elsewhere = sorted(at for key_id in mine for at in submits.get(key_id, ()))
 
     def has_room(self, key_id: str, model: str, now: float) -> bool:
         """Whether this very key could take a submit now, were it not for its upstream's rest."""
-        return _is_free(self._keys[key_id], model, now)
+        return self._is_free(self._keys[key_id], model, now)
 
     def is_open(self, model: str, now: float) -> bool:
         """Whether some key could take a submit now."""
-        return now >= self._cooling_until and any(_is_free(key, model, now) for key in self._keys.values())
+        return now >= self._until(Why.COOLING) and any(self._is_free(key, model, now) for key in self._keys.values())
 
-    def occupy(self, key_id: str, count: int) -> None:
-        """Tasks in flight that were submitted before this process started."""
-        self._keys[key_id].account.live += count
-
-    def give_back(self, key_id: str) -> None:
-        """A task of this key came to its end, or never came about."""
-        key = self._keys.get(key_id)
-        if key is not None:
-            key.account.live = max(0, key.account.live - 1)
-
-    def accepted(self, key_id: str) -> None:
+    def accepted(self, key_id: str, now: float) -> None:
         """The upstream took a submit: whatever streak of failures there was is over."""
-        key = self._keys[key_id]
-        key.account.busy_streak = 0
-        key.vague_refusals = 0
-        self._failures = 0
+        for subject in ((Why.RESTING, self._keys[key_id].account.name, ""), (Why.RETIRED, key_id, ""), _UPSTREAM):
+            rest = self._rests.get(subject)
+            if rest is not None:
+                self._know(*subject, until=rest.until, streak=0, now=now)
 
     def learn(self, key_id: str, error: errors.UpstreamError, model: str, now: float) -> None:
         """Apply what an answer means for the key or the upstream (FAILURES, column Key / provider state)."""
@@ -169,127 +270,202 @@ class KeyPool:
         if effect is not None and error.row not in _TEACHES_NOTHING:
             effect(self, self._keys[key_id], error, model, now)
 
-    def recover(self, key_id: str) -> None:
+    def recover(self, key_id: str, now: float) -> None:
         """A free call found the key good: it may be used again."""
-        key = self._keys[key_id]
-        key.is_retired = False
-        key.vague_refusals = 0
-        key.account.exhausted_until = 0.0
+        self._know(Why.RETIRED, key_id, until=0.0, streak=0, now=now)
+        self._know(Why.EXHAUSTED, self._keys[key_id].account.name, until=0.0, streak=0, now=now)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something was learnt that the other processes do not know yet."""
+        return bool(self._untold)
+
+    def untold(self) -> list[Rest]:
+        """What was learnt here, and the other processes do not know yet."""
+        return [self._rests[subject] for subject in self._untold]
+
+    def told(self, rests: Iterable[Rest]) -> None:
+        """The others know this now, unless something newer was learnt meanwhile."""
+        self._untold -= {rest.subject for rest in rests if self._rests[rest.subject].learnt_at == rest.learnt_at}
+
+    def hear(self, rests: Iterable[Rest]) -> None:
+        """What any process has learnt. Of two that speak of the same, the later one holds."""
+        for rest in rests:
+            if self._is_ours(rest) and rest.learnt_at > self._rest(*rest.subject).learnt_at:
+                self._rests[rest.subject] = rest
+                self._untold.discard(rest.subject)
+
+    def limited(self) -> list[str]:
+        """The keys whose submits of a minute count."""
+        accounts = {key.spec.account for key in self._keys.values() if key.spec.rpm is not None}
+        return [key_id for key_id, key in self._keys.items() if key.spec.account in accounts]
+
+    def limit(self, name: str, key_id: str) -> Limit | None:
+        """What this key of an upstream of that name may have at once; None where nothing is limited."""
+        spec = self._keys[key_id].spec
+        if spec.rpm is None and spec.max_tasks is None:
+            return None
+        together = tuple(other_id for other_id, other in self._keys.items() if other.spec.account == spec.account)
+        return Limit(name, spec.account, together, spec.rpm, spec.max_tasks)
+
+    def account_of(self, key_id: str) -> str:
+        return self._keys[key_id].spec.account
 
     def needing_check(self, now: float) -> list[str]:
         """Keys that a free call could bring back."""
-        return [key_id for key_id, key in self._keys.items() if key.is_retired or now < key.account.exhausted_until]
+        return [
+            key_id
+            for key_id, key in self._keys.items()
+            if now < self._until(Why.RETIRED, key_id) or now < self._until(Why.EXHAUSTED, key.account.name)
+        ]
 
     def rest_s(self, now: float) -> int | None:
         """Whole seconds that the upstream itself rests; None when it does not."""
-        return math.ceil(self._cooling_until - now) if now < self._cooling_until else None
+        until = self._until(Why.COOLING)
+        return math.ceil(until - now) if now < until else None
 
     def states(self, now: float) -> Iterator[tuple[str, KeyState]]:
         for key_id, key in self._keys.items():
-            yield key_id, _state(key, now, self._cooling_until)
+            yield key_id, self._state(key, now)[0]
 
     def sights(self, now: float) -> Iterator[KeySight]:
-        for key in self._keys.values():
-            barred = tuple(model for model, until in key.barred_until.items() if now < until)
-            until = _state_ends_at(key, now, self._cooling_until)
-            yield KeySight(key.spec, _state(key, now, self._cooling_until), until, barred, key.account.live)
+        for key_id, key in self._keys.items():
+            barred = tuple(rest.model for rest in self._barred(key_id, now))
+            yield KeySight(key.spec, *self._state(key, now), barred, key.account.live)
 
     def live_tasks(self) -> int:
         """Tasks in flight on all accounts of the upstream."""
-        return sum(account.live for account in {id(key.account): key.account for key in self._keys.values()}.values())
+        return sum(account.live for account in self._accounts.values())
 
-    def live(self, key_id: str) -> int:
-        """Tasks in flight on the key's account."""
-        return self._keys[key_id].account.live
+    # --- which keys are free ----------------------------------------------------------------------------------------
 
     def _why_blocked(self, model: str, now: float) -> Blocked:
-        rests = [rest for key in self._keys.values() if (rest := _rate_rest_s(key, model, now)) is not None]
+        rests = [rest for key in self._keys.values() if (rest := self._rate_rest_s(key, model, now)) is not None]
         if rests:
             return Blocked(Cause.RATE, min(rests))
         return Blocked(Cause.KEYS)
 
+    def _is_free(self, key: _Key, model: str, now: float) -> bool:
+        return not self._is_unusable(key, model, now) and self._rate_rest_s(key, model, now) is None
+
+    def _is_unusable(self, key: _Key, model: str, now: float) -> bool:
+        """For a cause other than rate."""
+        return (
+            key.spec.is_draining
+            or now < self._until(Why.RETIRED, key.spec.id)
+            or now < self._until(Why.EXHAUSTED, key.account.name)
+            or now < self._until(Why.BARRED, key.spec.id, model)
+        )
+
+    def _rate_rest_s(self, key: _Key, model: str, now: float) -> float | None:
+        """Seconds until a key that is fine but for its rate may be used; None when it may be used now, or is not
+        fine."""
+        if self._is_unusable(key, model, now):
+            return None
+        account, rests = key.account, list[float]()
+        resting_until = self._until(Why.RESTING, account.name)
+        if now < resting_until:
+            rests.append(resting_until - now)
+        submits = _of_last_minute(account, now)
+        if key.spec.rpm is not None and len(submits) >= key.spec.rpm:
+            rests.append(submits[-key.spec.rpm] + RPM_WINDOW_S - now)
+        if key.spec.max_tasks is not None and account.live >= key.spec.max_tasks:
+            rests.append(FULL_RETRY_S)
+        return max(rests, default=None)
+
+    def _state(self, key: _Key, now: float) -> tuple[KeyState, float | None]:
+        """The state, and when it ends by itself, where it does."""
+        if key.spec.is_draining:
+            return KeyState.DRAINING, None
+        if now < self._until(Why.RETIRED, key.spec.id):
+            return KeyState.RETIRED, None
+        exhausted_until = self._until(Why.EXHAUSTED, key.account.name)
+        if now < exhausted_until:
+            return KeyState.EXHAUSTED, exhausted_until
+        resting_until = max(self._until(Why.RESTING, key.account.name), self._until(Why.COOLING))
+        if now < resting_until:
+            return KeyState.RESTING, resting_until
+        barred_until = max((rest.until for rest in self._barred(key.spec.id, now)), default=None)
+        return (KeyState.OK, None) if barred_until is None else (KeyState.BARRED, barred_until)
+
+    # --- what is known ----------------------------------------------------------------------------------------------
+
+    def _rest(self, why: Why, of: str = "", model: str = "") -> Rest:
+        return self._rests.get((why, of, model)) or Rest(why, of, model)
+
+    def _until(self, why: Why, of: str = "", model: str = "") -> float:
+        rest = self._rests.get((why, of, model))
+        return 0.0 if rest is None else rest.until
+
+    def _barred(self, key_id: str, now: float) -> list[Rest]:
+        return [rest for rest in self._rests.values() if rest.subject[:2] == (Why.BARRED, key_id) and now < rest.until]
+
+    def _know(self, why: Why, of: str, model: str = "", *, until: float, streak: int, now: float) -> None:
+        """Whatever is new in this is told to the others."""
+        known = self._rest(why, of, model)
+        if (until, streak) == (known.until, known.streak):
+            return
+        rest = Rest(why, of, model, until, streak, max(now, known.learnt_at + JUST_LATER_S))
+        self._rests[rest.subject] = rest
+        self._untold.add(rest.subject)
+
+    def _is_ours(self, rest: Rest) -> bool:
+        """Whether a rest speaks of what is configured here: others may have another configuration."""
+        match rest.why:
+            case Why.COOLING:
+                return True
+            case Why.RESTING | Why.EXHAUSTED:
+                return rest.of in self._accounts
+            case Why.RETIRED | Why.BARRED:
+                return rest.of in self._keys
+
     def _cool(self, first_s: float, max_s: float, now: float, said_s: float | None = None) -> None:
-        if now >= self._cooling_until:  # what fails while it rests was sent before, and is no failure more
-            self._failures += 1
-        rest_s = said_s if said_s is not None else min(max_s, first_s * self._failures)
-        self._cooling_until = max(self._cooling_until, now + rest_s)
+        known = self._rest(Why.COOLING)
+        failures = known.streak + (now >= known.until)  # what fails while it rests was sent before, and is none more
+        rest_s = said_s if said_s is not None else min(max_s, first_s * failures)
+        self._know(Why.COOLING, "", until=max(known.until, now + rest_s), streak=failures, now=now)
 
 
-def _is_free(key: _Key, model: str, now: float) -> bool:
-    return not _is_unusable(key, model, now) and _rate_rest_s(key, model, now) is None
+def _pop(times: deque[float]) -> None:
+    if times:
+        times.popleft()
 
 
-def _is_unusable(key: _Key, model: str, now: float) -> bool:
-    """For a cause other than rate."""
-    return key.is_retired or now < key.account.exhausted_until or now < key.barred_until.get(model, 0.0)
-
-
-def _rate_rest_s(key: _Key, model: str, now: float) -> float | None:
-    """Seconds until a key that is fine but for its rate may be used; None when it may be used now, or is not fine."""
-    if _is_unusable(key, model, now):
-        return None
-    account = key.account
+def _of_last_minute(account: _Account, now: float) -> Sequence[float]:
+    """When the account's submits were, everybody's, oldest first."""
     while account.submits and account.submits[0] <= now - RPM_WINDOW_S:
         account.submits.popleft()
-    rests = []
-    if now < account.resting_until:
-        rests.append(account.resting_until - now)
-    if key.spec.rpm is not None and len(account.submits) >= key.spec.rpm:
-        rests.append(account.submits[-key.spec.rpm] + RPM_WINDOW_S - now)
-    if key.spec.max_tasks is not None and account.live >= key.spec.max_tasks:
-        rests.append(FULL_RETRY_S)
-    return max(rests, default=None)
-
-
-def _state(key: _Key, now: float, cooling_until: float) -> KeyState:
-    if key.is_retired:
-        return KeyState.RETIRED
-    if now < key.account.exhausted_until:
-        return KeyState.EXHAUSTED
-    if now < key.account.resting_until or now < cooling_until:
-        return KeyState.RESTING
-    if any(now < until for until in key.barred_until.values()):
-        return KeyState.BARRED
-    return KeyState.OK
-
-
-def _state_ends_at(key: _Key, now: float, cooling_until: float) -> float | None:
-    match _state(key, now, cooling_until):
-        case KeyState.EXHAUSTED:
-            return key.account.exhausted_until
-        case KeyState.RESTING:
-            return max(key.account.resting_until, cooling_until)
-        case KeyState.BARRED:
-            return max(key.barred_until.values())
-        case _:
-            return None
+    elsewhere = [at for at in account.submits_elsewhere if at > now - RPM_WINDOW_S]
+    return sorted([*account.submits, *elsewhere]) if elsewhere else account.submits
 
 
 def _busy(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:
-    account = key.account
-    is_new = now >= account.resting_until  # else it was sent before the rest began, with the one that began it
+    known = pool._rest(Why.RESTING, key.account.name)
+    is_new = now >= known.until  # else it was sent before the rest began, with the one that began it
     if error.retry_after is not None:
         rest_s = float(error.retry_after)
     elif is_new:
         spread = 1 + BUSY_JITTER * (2 * pool._jitter() - 1)
-        rest_s = min(BUSY_MAX_S, BUSY_FIRST_S * 2**account.busy_streak) * spread
+        rest_s = min(BUSY_MAX_S, BUSY_FIRST_S * 2**known.streak) * spread
     else:
         return
-    account.busy_streak = min(account.busy_streak + is_new, 10)
-    account.resting_until = max(account.resting_until, now + rest_s)
+    streak = min(known.streak + is_new, BUSY_STREAK_MAX)
+    pool._know(Why.RESTING, key.account.name, until=max(known.until, now + rest_s), streak=streak, now=now)
 
 
 def _exhausted(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:
-    key.account.exhausted_until = now + EXHAUSTED_S
+    pool._know(Why.EXHAUSTED, key.account.name, until=now + EXHAUSTED_S, streak=0, now=now)
 
 
 def _rejected(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:
-    key.vague_refusals += 1
-    key.is_retired = not error.is_vague or key.vague_refusals >= VAGUE_RETIRES
+    known = pool._rest(Why.RETIRED, key.spec.id)
+    refusals = known.streak + 1
+    until = FOR_EVER if not error.is_vague or refusals >= VAGUE_RETIRES else known.until
+    pool._know(Why.RETIRED, key.spec.id, until=until, streak=refusals, now=now)
 
 
 def _barred(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:
-    key.barred_until[model] = now + BARRED_S
+    pool._know(Why.BARRED, key.spec.id, model, until=now + BARRED_S, streak=0, now=now)
 
 
 def _unreachable(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:

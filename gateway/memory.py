@@ -5,9 +5,10 @@ process on the same storage may be ahead, and the sweep then goes by storage.
 """
 
 import asyncio
+import heapq
 from asyncio import Event, Lock
 from asyncio import Task as Coroutine
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,11 +16,15 @@ from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
-from gateway.video import Money, Task, Waiting
+from gateway.durations import Durations, Kind
+from gateway.video import Money, State, Task, Waiting
 
 TASKS_MAX = 20_000  # about 2 KiB each: 40 MiB at the very most, the working set of a busy team is hundreds
 RENDERED_MAX = 4_000
 CALLERS_MAX = 1_000  # whose last turn in the queue is remembered
+PICTURES_MAX = (
+    2_000  # a link and a line about what is behind it: some hundred bytes each, or 8 KiB for the longest link
+)
 
 
 @dataclass(slots=True)
@@ -27,11 +32,48 @@ class Watch:
     """How an unfinished task is being looked at. Times are seconds since 1970."""
 
     due_at: float = 0.0
+    """When the next look at the upstream is due; where another process watches, the next one at storage."""
+    is_mine: bool = False
+    """This process looks after it; else another one does, or nobody yet."""
+    is_noted: bool = False
+    """It has its place in the agenda."""
+    looked_at: float | None = None
+    """When it was last seen running."""
     failures: int = 0
     missing_since: float | None = None
     """Since when the upstream claims not to know the task, or calls it completed without a film."""
     under_way: "Coroutine[Task] | None" = None
     """The one look that everybody waits for."""
+    shown: int = 0
+    """The progress that callers were last told; it never falls."""
+
+
+class Agenda:
+    """Which watches are due next, the soonest first. An entry says when to have a look at the watch, which knows best
+    when it is really due."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[float, int]] = []
+        self._changed = Event()
+
+    def note(self, task_id: int, due_at: float) -> None:
+        """Come back to this task then, and wake whoever waits for longer."""
+        if not self._entries or due_at < self._entries[0][0]:
+            self._changed.set()
+        heapq.heappush(self._entries, (due_at, task_id))
+
+    def due(self, now: float) -> Iterable[int]:
+        """The tasks whose time has come; each leaves the agenda."""
+        while self._entries and self._entries[0][0] <= now:
+            yield heapq.heappop(self._entries)[1]
+
+    def next_at(self) -> float | None:
+        """When the next one is due."""
+        return self._entries[0][0] if self._entries else None
+
+    async def wait(self, within_s: float) -> None:
+        """Until something earlier is noted, or for this long."""
+        await _set_within(self._changed, within_s)
 
 
 class Line:
@@ -66,10 +108,29 @@ class Line:
 
     async def wait(self, within_s: float) -> None:
         """Until a task joins, or for this long."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can lose a cancellation
-                await self._changed.wait()
-        self._changed.clear()
+        await _set_within(self._changed, within_s)
+
+
+class Bell:
+    """Rung when there is something to do, for the one who waits to do it."""
+
+    def __init__(self) -> None:
+        self._rung = Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self, within_s: float) -> None:
+        """Until it rings, or for this long; at once if it rang since the last time."""
+        await _set_within(self._rung, within_s)
+
+
+async def _set_within(event: Event, within_s: float) -> None:
+    """Wait until an event is set, or for this long, and clear it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can lose a cancellation
+            await event.wait()
+    event.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +139,26 @@ class Memory:
 
     tasks: LRUCache[int, Task] = field(default_factory=lambda: LRUCache(TASKS_MAX))
     watches: dict[int, Watch] = field(default_factory=dict)
-    rendered: LRUCache[tuple[int, str], tuple[Task, Any]] = field(default_factory=lambda: LRUCache(RENDERED_MAX))
-    """(task, dialect) → the very task that was rendered, and its answer: good while the task is the same object."""
+    agenda: Agenda = field(default_factory=Agenda)
+    durations: Durations = field(default_factory=Durations)
+    signals: "WeakValueDictionary[int, Event]" = field(default_factory=WeakValueDictionary)
+    """Task → set when it changes; alive as long as somebody waits for that."""
+    rendered: LRUCache[tuple[int, str], tuple[Task, float, Any]] = field(default_factory=lambda: LRUCache(RENDERED_MAX))
+    """(task, dialect) → the very task that was rendered, when its answer ages, and that answer: good until then, while
+    the task is the same object."""
 
     submissions: dict[int, Any] = field(default_factory=dict)
     """Submits under way by task: a twin of one joins it."""
     unsaved: dict[int, Task] = field(default_factory=dict)
     """Running tasks whose receipt neither storage nor the journal could take."""
+    pictures: LRUCache[str, Any] = field(default_factory=lambda: LRUCache(PICTURES_MAX))
+    """Link → what was found behind it, and by which sign of its host that is told from a newer picture."""
     key_locks: "WeakValueDictionary[tuple[str, str], Lock]" = field(default_factory=WeakValueDictionary)
     """(caller, idempotency key) → held while the first request under that key is in pre-flight."""
 
     line: Line = field(default_factory=Line)
+    letters: Bell = field(default_factory=Bell)
+    """Rung when a caller is to be told of the end of its task."""
 
     def lock_of(self, caller: str, key: str) -> Lock:
         """The lock of an idempotency key, alive as long as somebody holds or awaits it."""
@@ -98,7 +168,8 @@ class Memory:
         return lock
 
     def keep(self, task: Task) -> Task:
-        """Remember the newest of a task and give it back; a finished one is no longer watched.
+        """Remember the newest of a task, wake whoever waits for its news, and give it back. A finished one is no
+        longer watched.
 
         Two steps of one task may end in either order: what is over stays over, unless a
         person takes up what was given up, and what is hidden stays hidden.
@@ -111,10 +182,49 @@ class Memory:
         self.tasks[task.id] = task
         if task.is_final:
             self.watches.pop(task.id, None)
+            if task.request.callback_url is not None:
+                self.letters.ring()
+        if known is not task:
+            self.wake(task.id)
         return task
+
+    def begin(self, task: Task) -> Task:
+        """Keep a running task whose receipt has just come to this process, which watches it from now on."""
+        if task.state is State.RUNNING:
+            self.watches[task.id] = watch = Watch(is_mine=True)
+            self.take_note(task.id, watch)
+        return self.keep(task)
 
     def watch(self, task_id: int) -> Watch:
         watch = self.watches.get(task_id)
         if watch is None:
             watch = self.watches[task_id] = Watch()
         return watch
+
+    def take_note(self, task_id: int, watch: Watch) -> None:
+        """See to it that the agenda comes back to a watch when it is due."""
+        if not watch.is_noted:
+            watch.is_noted = True
+            self.agenda.note(task_id, watch.due_at)
+
+    def signal(self, task_id: int) -> Event:
+        """What is set when the task changes next. Whoever waits for it holds it."""
+        signal = self.signals.get(task_id)
+        if signal is None:
+            signal = self.signals[task_id] = Event()
+        return signal
+
+    def wake(self, task_id: int) -> None:
+        """Tell whoever waits for news of a task that there are some."""
+        if self.signals and (signal := self.signals.pop(task_id, None)) is not None:
+            signal.set()
+
+    def wake_all(self) -> None:
+        """Tell everybody who waits for anything, because the gateway is about to end."""
+        for task_id in list(self.signals):
+            self.wake(task_id)
+
+
+def kind_of(task: Task) -> Kind:
+    """What decides how long a task takes."""
+    return Kind(task.request.model, task.request.resolution, task.upstream)

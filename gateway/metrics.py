@@ -99,6 +99,12 @@ class Metrics:
             "Polls of clients that were answered without a look at the upstream.",
             registry=registry,
         )
+        self._callbacks = Counter(
+            "reelgate_callbacks",
+            "Attempts to tell a caller of the end of its task, and callbacks that were withdrawn without one.",
+            ("outcome",),
+            registry=registry,
+        )
         self._surprises = Counter(
             "reelgate_upstream_surprises",
             "Answers of upstreams that no document lists.",
@@ -119,6 +125,11 @@ class Metrics:
         )
         self._rates: dict[str, tuple[float, float]] = {}
         self._tasks = Gauge("reelgate_tasks", "Tasks in storage by state.", ("state",), registry=registry)
+        self._expiring = Gauge(
+            "reelgate_results_expiring",
+            "Finished films that are not kept, and go when their links do.",
+            registry=registry,
+        )
         self._budgets = {
             name: Gauge(f"reelgate_budget_{name}", says, ("virtual_key",), registry=registry)
             for name, says in (
@@ -134,6 +145,10 @@ class Metrics:
     def mirror(self, key_states: KeyStates) -> None:
         """Read the keys whenever the metrics are scraped."""
         self._registry.register(_Mirror(key_states))
+
+    def count_expiring(self, count: int) -> None:
+        """How many finished films nobody has kept, asked by whoever is about to read the exposition."""
+        self._expiring.set(count)
 
     def count_tasks(self, counts: Mapping[str, int]) -> None:
         """How many tasks storage holds in each state, asked by whoever is about to read the exposition."""
@@ -197,6 +212,10 @@ class Metrics:
 
     def poll_saved(self) -> None:
         self._polls_saved.inc()
+
+    def callback(self, outcome: str) -> None:
+        """`outcome`: `delivered`, `failed` (the next attempt is due), `given_up`, `gone`, `withdrawn`."""
+        self._callbacks.labels(outcome).inc()
 
     def surprise(self, upstream: str, kind: str) -> None:
         """`kind`: `status_word`, `known_id`, `unreadable`."""

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.admission import Admission
+from gateway.archive import Archive
+from gateway.camera import Policy
 from gateway.catalog import Catalog
+from gateway.egress import Door
 from gateway.memory import Memory
 from gateway.metrics import Metrics
-from gateway.store import Books, Callers, Database, Journal, Presence, Registry
+from gateway.secret import Secret
+from gateway.store import Books, Callers, Database, Journal, Leases, Outbox, Presence, Registry, Rests
 from gateway.stories import Stories
 from gateway.upstreams import Upstreams
 
@@ -30,8 +33,16 @@ class Settings:
     links: str = "auto"
     link_ttl_s: int = 86_400
     link_secret: bytes = b""
-    private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Networks that callbacks may name although they are not public."""
+    keep_s: float | None = None
+    """How long a kept film is kept; None: for ever."""
+    images: Literal["strict", "lenient", "off", "unseen"] = "strict"
+    """How images are judged; `unseen`: addresses are read and not asked, which a warning says."""
+    camera_commands: Policy = "warn"
+    public_url: str | None = None
+    """How upstreams and the receivers of callbacks reach this gateway, if they do."""
+    signing_secret: Secret | None = None
+    """What callbacks are signed with."""
+    hint_secret: bytes = b""
     passthrough: str | None = None
     """The upstream that every other /v1 route goes to; None: there are no other routes."""
 
@@ -41,6 +52,8 @@ class Desk(Protocol):
 
     @property
     def registry(self) -> Registry: ...
+    @property
+    def rests(self) -> Rests: ...
     @property
     def journal(self) -> Journal: ...
     @property
@@ -53,19 +66,41 @@ class Desk(Protocol):
     def clock(self) -> Callable[[], float]: ...
 
 
+class Rules(Protocol):
+    """What pre-flight judges a request by, at a running gateway or on the command line without one."""
+
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def upstreams(self) -> Upstreams: ...
+    @property
+    def door(self) -> Door: ...
+    @property
+    def memory(self) -> Memory: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Callable[[], float]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """A `Desk`, and what serving needs beside it."""
+    """A `Desk`, the `Rules`, and what serving needs beside them."""
 
     catalog: Catalog
     upstreams: Upstreams
+    door: Door
     database: Database
     registry: Registry
+    rests: Rests
     presence: Presence
     journal: Journal
+    outbox: Outbox
+    leases: Leases
     callers: Callers
     books: Books
     admission: Admission
+    archive: Archive | None
     memory: Memory
     metrics: Metrics
     stories: Stories

@@ -20,14 +20,23 @@ class Stories:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
+        self._cut: set[asyncio.Task[Any]] = set()
+        self._at_stop: list[Callable[[], None]] = []
         self.is_draining = False
         self._stopped_at = 0.0
 
-    def start(self, story: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    def start(self, story: Coroutine[Any, Any, Result], *, may_be_cut: bool = False) -> asyncio.Task[Result]:
+        """Begin a story. One that `may_be_cut` is lost without harm when the gateway ends: nobody waits for it then."""
         task = asyncio.get_running_loop().create_task(story)
         self._running.add(task)
+        if may_be_cut:
+            self._cut.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def at_stop(self, tell: Callable[[], None]) -> None:
+        """Whom to tell when the gateway is about to end."""
+        self._at_stop.append(tell)
 
     async def repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         """Run a background step again and again, until cancelled. The step says itself how long it rests."""
@@ -46,10 +55,14 @@ class Stories:
         if not self.is_draining:
             self.is_draining = True
             self._stopped_at = time.monotonic()
+            for tell in self._at_stop:
+                tell()
 
     async def drain(self, within_s: float) -> int:
         """Wait for what runs until `within_s` after the stop; returns how many were still running then."""
         self.stop_creates()
+        for task in self._cut:
+            task.cancel()
         if not self._running:
             return 0
         left_s = self._stopped_at + within_s - time.monotonic()
@@ -58,8 +71,11 @@ class Stories:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
+        may_be_cut = task in self._cut
+        self._cut.discard(task)
         if task.cancelled():
-            log.warning("a story was cancelled")
+            if not may_be_cut:
+                log.warning("a story was cancelled")
             return
         error = task.exception()
         if error is not None and not isinstance(error, GatewayError):

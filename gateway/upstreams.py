@@ -1,32 +1,38 @@
-"""The upstreams: who may carry a request, the submit itself, the looks and the films.
+"""The upstreams: who may carry a request, the submit itself, and the looks.
 
 A paid submit uses a fresh connection, because a stale one that dies is indistinguishable from "executed, then died";
 free calls keep theirs. Keys are chosen, and taught by every answer, here; sockets are `transport.py`'s.
+
+A place on a key goes from hand to hand: it is taken by `choose`, is the task's once that is `opened`, and free again
+when the task is `refused` or `finished`; or it is `unused`. What other processes do with the keys is `heard`.
 """
 
+import asyncio
+import hashlib
+import hmac
 import math
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
+from typing import Any
 
 import httpx
 
 from gateway import errors
+from gateway.camera import Literals, render
 from gateway.catalog import Model, matches
 from gateway.crossing import Crossing, Parcel, Passed
 from gateway.errors import Problem
-from gateway.keys import Blocked, Cause, KeyPool, KeySight, KeyState
+from gateway.keys import PENDING_S, Blocked, Cause, KeyPool, KeySight, KeyState, Limit, Rest, Standing
 from gateway.providers.protocol import Provider, Site
 from gateway.transport import Timeouts, exchange, fresh
 from gateway.video import Look, Offer, Receipt, Route, Task, VideoRequest
 from gateway.wire import Call, CallRecord, Reply, Send
 
 UPSTREAMS_MAX = 3  # for one request: the first and at most two more, however many are configured
-FILM_REDIRECTS_MAX = 3  # a storage front or two
 _ANY_MODEL = ""  # what is passed on is not read, so no key is barred for it
 
 
@@ -45,6 +51,8 @@ class Upstream:
     """Glob patterns; None: what the catalog says the provider sells."""
     charges_failures: bool = False
     """A generation that failed is paid for all the same."""
+    camera_commands: Literals = "as-is"
+    """The literals in which it is given the camera commands of a prompt."""
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def sells(self, model: Model) -> bool:
@@ -56,18 +64,27 @@ class Upstream:
         """Whether a film's link lies below the upstream's own address, and so may need its key (FACTS 3.4)."""
         return link is not None and link.startswith(self.site.base_url + "/")
 
+    def in_its_words(self, request: VideoRequest) -> VideoRequest:
+        """The request with its camera commands in the literals that this upstream gets."""
+        if self.camera_commands == "as-is" or request.prompt is None:
+            return request
+        return replace(request, prompt=render(request.prompt, self.camera_commands))
 
-@dataclass(frozen=True, slots=True)
-class Film:
-    """A film on its way: status, headers with names in lower case, and its bytes as they come."""
-
-    status: int
-    headers: Mapping[bytes, bytes]
-    chunks: AsyncIterator[bytes]
+    def unsayable(self, request: VideoRequest, model: Model) -> list[Problem]:
+        """What of a request it cannot be told, under canonical names."""
+        problems = self.provider.unsayable(request)
+        length = len(self.in_its_words(request).prompt or "")
+        if length > model.prompt_characters_max:
+            rule = (
+                f"with its camera commands spelt out as they are sent, the prompt has {length} characters; "
+                f"{model.name} takes at most {model.prompt_characters_max}"
+            )
+            problems = [*problems, Problem("prompt", rule)]
+        return problems
 
 
 class Upstreams:
-    """All upstreams: who may carry a request, the submit itself, the looks, the films, and what is passed on."""
+    """All upstreams: who may carry a request, the submit itself, the looks, and what is passed on."""
 
     def __init__(
         self,
@@ -80,28 +97,25 @@ class Upstreams:
         self._clock = clock
         self._on_call = on_call
         self._turn = dict.fromkeys(self._by_name, 0)
+        self._credentials: Mapping[Route, str] = {}
+        self._refused: dict[int, float] = {}
+        """Task → since when its place is free although storage may still count it."""
+        self._counts: dict[int, dict[int, Route | None]] = {}
+        """Under way: task → where it went since storage was asked."""
+        self._news = asyncio.Event()
         self._trust = ssl.create_default_context()
         # Transports, not clients: a client would carry cookies from one key's answers to another key's calls.
         self._free = httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False)
-        self._films = httpx.AsyncClient(
-            verify=self._trust,
-            trust_env=False,
-            follow_redirects=True,
-            max_redirects=FILM_REDIRECTS_MAX,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-        )
 
     async def close(self) -> None:
         await self._free.aclose()
-        await self._films.aclose()
 
     def sellers(self, model: Model) -> list[Upstream]:
         return [upstream for upstream in self._by_name.values() if upstream.sells(model)]
 
     def unsayable(self, request: VideoRequest, model: Model) -> list[Problem]:
         """Empty when some seller of the model can say all of the request; else what the first of them cannot."""
-        gaps = [upstream.provider.unsayable(request) for upstream in self.sellers(model)]
+        gaps = [upstream.unsayable(request, model) for upstream in self.sellers(model)]
         return min(gaps, key=len, default=[])
 
     def choose(
@@ -119,7 +133,7 @@ class Upstreams:
         able = [
             upstream
             for upstream in self.sellers(model)
-            if (upstream.name in known or len(known) < UPSTREAMS_MAX) and not upstream.provider.unsayable(request)
+            if (upstream.name in known or len(known) < UPSTREAMS_MAX) and not upstream.unsayable(request, model)
         ]
         blocks: list[Blocked] = []
         for upstream in self._in_turn(able):
@@ -135,6 +149,25 @@ class Upstreams:
             blocks.append(key)
         raise _no_route(blocks)
 
+    def foresee(self, request: VideoRequest, model: Model) -> tuple[str, errors.TooFast | None]:
+        """The upstream that `choose` would choose now, and nothing changes. Where all keys are busy, the one that would
+        be chosen when there is room, and the refusal.
+
+        Raises Unavailable where time alone does not help.
+        """
+        now, turn = self._clock(), dict(self._turn)
+        able = self._in_turn([upstream for upstream in self.sellers(model) if not upstream.unsayable(request, model)])
+        self._turn = turn
+        for upstream in able:
+            if upstream.pool.is_open(model.name, now):
+                return upstream.name, None
+        blocks = [(upstream, upstream.pool.choose(model.name, now)) for upstream in able]  # a key would be a turn
+        refusal = _no_route([block for _, block in blocks if isinstance(block, Blocked)])
+        if not isinstance(refusal, errors.TooFast):
+            raise refusal
+        busy = (up.name for up, block in blocks if isinstance(block, Blocked) and block.cause is Cause.RATE)
+        return next(busy), refusal
+
     def has_room(self, model: Model) -> bool:
         """Whether some key that sells the model could take a submit now."""
         now = self._clock()
@@ -149,49 +182,65 @@ class Upstreams:
         return True
 
     def unused(self, route: Route) -> None:
-        """A place that was taken and not used: nothing was sent."""
+        """A place that was taken and not used: nothing was written down."""
         self._by_name[route.upstream].pool.untake(route.key_id)
+
+    def opened(self, task: Task) -> None:
+        """The place that was taken for this task is its own now that the intention is durable."""
+        self.finished(task)  # on the route before this one, if there was any
+        self._note(task.id, Route(task.upstream, task.key_id))
+        self._by_name[task.upstream].pool.opened(task.key_id, task.id)
+
+    def refused(self, task: Task) -> None:
+        """Surely not accepted: its place is free at once, although storage learns of that with the next step only."""
+        self._refused[task.id] = self._clock()
+        self._leave(task.id)
 
     def rest_s(self, name: str) -> int | None:
         """Seconds until an upstream that rests may be called again; None when it does not rest."""
         return self._by_name[name].pool.rest_s(self._clock())
 
-    def why(self, request: VideoRequest, model: Model, route: Route) -> str:
-        """Why a request takes this route, for the person who asks."""
+    def why(self, request: VideoRequest, model: Model, name: str) -> str:
+        """Why a request goes to this upstream, for the person who asks."""
         sellers = self.sellers(model)
-        able = [upstream for upstream in sellers if not upstream.provider.unsayable(request)]
-        chosen = self._by_name[route.upstream]
+        able = [upstream for upstream in sellers if not upstream.unsayable(request, model)]
+        chosen = self._by_name[name]
+        key = "a usable key" if chosen.pool.is_open(model.name, self._clock()) else "no key with room just now"
         return (
             f"{len(sellers)} of the configured upstreams sell {model.name}, {len(able)} of them can say all of this "
             f"request; {chosen.name} has priority {chosen.priority}, weight {chosen.weight}, "
-            f"{chosen.pool.live_tasks()} tasks in flight and a usable key"
+            f"{chosen.pool.live_tasks()} tasks in flight and {key}"
         )
 
-    def call_for(self, request: VideoRequest, offer: Offer, route: Route) -> Call:
-        """The canonical call of a request on a route, without its credential."""
-        upstream = self._by_name[route.upstream]
-        return upstream.provider.submission(request, offer, upstream.site)
+    def call_for(self, request: VideoRequest, offer: Offer, name: str) -> Call:
+        """The canonical call of a request to an upstream, without its credential."""
+        upstream = self._by_name[name]
+        return upstream.provider.submission(upstream.in_its_words(request), offer, upstream.site)
 
     async def submit(self, request: VideoRequest, offer: Offer, route: Route) -> Receipt:
         """Order the video on this route, once. Raises Refused or InDoubt, after the keys have learnt from it."""
         upstream = self._by_name[route.upstream]
         send = partial(self._send_paid, upstream, route.key_id)
         try:
-            receipt = await upstream.provider.submit(request, offer, upstream.site, send, self._clock())
+            told = upstream.in_its_words(request)
+            receipt = await upstream.provider.submit(told, offer, upstream.site, send, self._clock())
         except errors.UpstreamError as error:
-            upstream.pool.learn(route.key_id, error, offer.model, self._clock())
+            self._learn(upstream, route.key_id, error, offer.model)
             if isinstance(error, errors.Unreachable | errors.Distrusted):
-                upstream.pool.untake(route.key_id)  # nothing was sent, so it is none of the minute's submits
-            elif error.spent is errors.Spent.NO:
-                upstream.pool.give_back(route.key_id)
+                upstream.pool.unsent(route.key_id)  # it is none of the minute's submits
             raise
-        upstream.pool.accepted(route.key_id)
+        self._accepted(upstream, route.key_id)
         return receipt
 
     async def look(self, task: Task) -> Look:
         """One free look at a task, with the key that submitted it. Raises LookFailed when nothing was learnt."""
         upstream, upstream_id, send = self._holder(task)
         return await upstream.provider.poll(upstream_id, upstream.site, send)
+
+    def id_in_callback(self, task: Task, body: Mapping[str, Any]) -> str | None:
+        """What the task's upstream calls it in a callback, where it can be asked about it by that name."""
+        upstream = self._by_name.get(task.upstream)
+        return None if upstream is None else upstream.provider.id_in_callback(body)
 
     async def locate(self, task: Task) -> str | None:
         """A fresh link to a finished film; None when the upstream no longer keeps it. Raises LookFailed."""
@@ -203,23 +252,27 @@ class Upstreams:
         upstream = self._by_name.get(task.upstream)
         return 0 if upstream is None or upstream.owns(task.link) else upstream.provider.LINK_LIFE_S
 
+    def reports_progress(self, name: str) -> bool:
+        """Whether this upstream's answers say how far a task is."""
+        upstream = self._by_name.get(name)
+        return upstream is not None and upstream.provider.REPORTS_PROGRESS
+
     def charges_failures(self, name: str) -> bool:
         """Whether this upstream is paid for a generation that failed."""
         upstream = self._by_name.get(name)
         return upstream is not None and upstream.charges_failures
 
     def finished(self, task: Task) -> None:
-        """A task came to its end: its key has room again."""
-        upstream = self._by_name.get(task.upstream)
-        if upstream is not None:
-            upstream.pool.give_back(task.key_id)
+        """A task came to its end, or back into the queue: its key has room again."""
+        self._refused.pop(task.id, None)
+        self._leave(task.id)
 
-    def adopt(self, live: Mapping[tuple[str, str], int]) -> None:
-        """At start: the tasks in flight that storage knows of, per upstream and key."""
-        for (name, key_id), count in live.items():
-            upstream = self._by_name.get(name)
-            if upstream is not None and key_id in upstream.secrets:
-                upstream.pool.occupy(key_id, count)
+    def adopt(self, task: Task) -> None:
+        """A task that was given up is in flight again."""
+        self._note(task.id, Route(task.upstream, task.key_id))
+        upstream = self._by_name.get(task.upstream)
+        if upstream is not None and task.key_id in upstream.secrets:
+            upstream.pool.occupy(task.key_id, task.id)
 
     async def recheck_keys(self) -> None:
         """Ask, by a free call, for keys that were refused or empty; those that are good again come back."""
@@ -230,26 +283,80 @@ class Upstreams:
                 except errors.LookFailed:
                     continue
                 if funds is not None and not funds.is_empty:
-                    upstream.pool.recover(key_id)
+                    upstream.pool.recover(key_id, self._clock())
+                    self._tell(upstream)
 
-    @asynccontextmanager
-    async def film(self, task: Task, *, byte_range: str | None = None) -> AsyncIterator[Film]:
-        """The film behind a task's link, unbuffered. Raises LookFailed when it cannot be reached."""
-        headers = {"accept-encoding": "identity"} | ({"range": byte_range} if byte_range else {})
-        upstream = self._by_name.get(task.upstream)
-        if upstream is not None and upstream.owns(task.link) and task.key_id in upstream.secrets:
-            headers["authorization"] = f"Bearer {upstream.secrets[task.key_id]()}"
-        timeout = httpx.Timeout(60.0, connect=5.0)
+    # --- the other processes ------------------------------------------------------------------------------------------
+
+    def mark_credentials(self, salt: bytes) -> None:
+        """From now on what is learnt of a key itself is learnt of its secret: with another one it is a new key."""
+        self._credentials = {
+            Route(upstream.name, key_id): hmac.new(salt, secret().encode(), hashlib.sha256).hexdigest()
+            for upstream in self._by_name.values()
+            for key_id, secret in upstream.secrets.items()
+        }
+
+    async def news(self, within_s: float) -> None:
+        """Until something is learnt that the others should know, or for this long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
+        self._news.clear()
+
+    def untold(self) -> list[tuple[str, Rest]]:
+        """What was learnt here, by upstream, and the other processes do not know yet."""
+        return [
+            (upstream.name, replace(rest, credential=self._credential(upstream.name, rest)))
+            for upstream in self._by_name.values()
+            for rest in upstream.pool.untold()
+        ]
+
+    def told(self, rests: Iterable[tuple[str, Rest]]) -> None:
+        """The others know this now."""
+        for name, rest in rests:
+            self._by_name[name].pool.told([rest])
+
+    def limit(self, route: Route) -> Limit | None:
+        """What the key may have at once, all processes together; None: as much as it likes."""
+        return self._by_name[route.upstream].pool.limit(route.upstream, route.key_id)
+
+    def limited(self) -> list[Route]:
+        """The keys whose submits of a minute count."""
+        return [
+            Route(upstream.name, key_id) for upstream in self._by_name.values() for key_id in upstream.pool.limited()
+        ]
+
+    @contextmanager
+    def hearing(self) -> Iterator[Callable[[Standing], None]]:
+        """Ask storage inside, and hand over how it says that things stand.
+
+        What happens to tasks here meanwhile may or may not be in the answer, and is newer than it.
+        """
+        moved: dict[int, Route | None] = {}
+        self._counts[id(moved)] = moved
         try:
-            request = self._films.build_request("GET", task.link or "", headers=headers, timeout=timeout)
-            response = await self._films.send(request, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError):
-            raise errors.LookFailed("the film could not be fetched", row="P") from None
-        try:
-            headers_down = {name.lower(): value for name, value in response.headers.raw}
-            yield Film(response.status_code, headers_down, response.aiter_raw())
+            yield partial(self._hear, moved)
         finally:
-            await response.aclose()
+            del self._counts[id(moved)]
+
+    def has_key(self, route: Route) -> bool:
+        """Whether a task on this route can be asked about."""
+        upstream = self._by_name.get(route.upstream)
+        return upstream is not None and route.key_id in upstream.secrets
+
+    def account_of(self, route: Route) -> str | None:
+        """The account of a key; None where there is no such key."""
+        return self._by_name[route.upstream].pool.account_of(route.key_id) if self.has_key(route) else None
+
+    def film_access(self, task: Task) -> tuple[Mapping[str, str], str | None]:
+        """What opens a task's link: the headers with our key, where it needs one; and the address of the upstream that
+        gave it, None where that is no longer configured."""
+        upstream = self._by_name.get(task.upstream)
+        if upstream is None:
+            return {}, None
+        if not upstream.owns(task.link) or task.key_id not in upstream.secrets:
+            return {}, upstream.site.base_url
+        return {"authorization": f"Bearer {upstream.secrets[task.key_id]()}"}, upstream.site.base_url
 
     def choose_key(self, name: str, *, without: Collection[str] = ()) -> Route:
         """A key of this one upstream for a request that is passed on. Such a request takes no place of a video's.
@@ -264,7 +371,7 @@ class Upstreams:
 
     def learn(self, route: Route, refusal: errors.Refused) -> None:
         """A request that was passed on was refused for its key."""
-        self._by_name[route.upstream].pool.learn(route.key_id, refusal, _ANY_MODEL, self._clock())
+        self._learn(self._by_name[route.upstream], route.key_id, refusal, _ANY_MODEL)
 
     @asynccontextmanager
     async def forward(self, route: Route, parcel: Parcel) -> AsyncIterator[Passed]:
@@ -286,12 +393,12 @@ class Upstreams:
             passed = await crossing.open()
             outcome = f"{passed.status // 100}xx"
             if passed.status < 400:
-                upstream.pool.accepted(route.key_id)
+                self._accepted(upstream, route.key_id)
             yield passed
         except errors.UpstreamError as error:
             outcome = error.code
             if isinstance(error, errors.Refused):
-                upstream.pool.learn(route.key_id, error, _ANY_MODEL, self._clock())
+                self._learn(upstream, route.key_id, error, _ANY_MODEL)
                 error.retry_after = upstream.pool.rest_s(self._clock())
             raise
         finally:
@@ -319,6 +426,45 @@ class Upstreams:
         if upstream is None or task.key_id not in upstream.secrets or task.upstream_id is None:
             raise errors.LookFailed("the upstream or key of this task is no longer configured", row="P")
         return upstream, task.upstream_id, partial(self._send_free, upstream, task.key_id)
+
+    def _hear(self, moved: Mapping[int, Route | None], standing: Standing) -> None:
+        now = self._clock()
+        # Where storage never heard of a refusal, the task is in doubt there, and has its place back after a while.
+        self._refused = {task_id: at for task_id, at in self._refused.items() if now - at < PENDING_S}
+        in_flight: dict[str, dict[int, str]] = {name: {} for name in self._by_name}
+        for task_id, route in {**standing.in_flight, **moved}.items():
+            if route is not None and route.upstream in in_flight and task_id not in self._refused:
+                in_flight[route.upstream][task_id] = route.key_id
+        for name, upstream in self._by_name.items():
+            submits = {route.key_id: at for route, at in standing.submits.items() if route.upstream == name}
+            upstream.pool.count(in_flight[name], submits, now)
+            rests = [rest for of, rest in standing.rests if of == name]
+            # With another secret than somebody learnt it with, the key is another one.
+            upstream.pool.hear(rest for rest in rests if rest.credential == self._credential(name, rest))
+
+    def _credential(self, name: str, rest: Rest) -> str:
+        return self._credentials.get(Route(name, rest.of), "") if rest.is_of_key else ""
+
+    def _note(self, task_id: int, route: Route | None) -> None:
+        for moved in self._counts.values():
+            moved[task_id] = route
+
+    def _leave(self, task_id: int) -> None:
+        self._note(task_id, None)
+        for upstream in self._by_name.values():
+            upstream.pool.leave(task_id)
+
+    def _learn(self, upstream: Upstream, key_id: str, error: errors.UpstreamError, model: str) -> None:
+        upstream.pool.learn(key_id, error, model, self._clock())
+        self._tell(upstream)
+
+    def _accepted(self, upstream: Upstream, key_id: str) -> None:
+        upstream.pool.accepted(key_id, self._clock())
+        self._tell(upstream)
+
+    def _tell(self, upstream: Upstream) -> None:
+        if upstream.pool.has_news:
+            self._news.set()
 
     def _in_turn(self, upstreams: Collection[Upstream]) -> list[Upstream]:
         """Lower priority first; within one priority whoever has the fewest tasks in flight for its weight, and among

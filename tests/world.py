@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.applications import Starlette
 from gateway import sandbox, serving
 from gateway.app import Gateway, gateway
 from gateway.config import Config, load
+from gateway.egress.resolving import Resolve
 from gateway.parts import Parts
 
 ALICE, BOB, UPSTREAM_KEY = "sk-rg-alice-key", "sk-rg-bob-key", "sk-up-main-key"
@@ -25,6 +27,7 @@ FAST = 1000.0  # a film of thirty seconds is done in thirty milliseconds
 SLOW = 1e-4  # nothing begins or is finished while a test looks on, however long the machine makes it look
 PROMPT_S = 60.0  # for what comes at once: a limit against hanging, and no measure of any machine
 GIVE_UP_S = PROMPT_S
+PATIENT = {"connect_s": 60, "read_s": 60, "total_s": 120}  # of a gateway that waits for an upstream
 
 BASE = f"""
 storage: {{url: "sqlite:///${{FOLDER}}/reelgate.db"}}
@@ -37,9 +40,15 @@ virtual_keys:
   - {{id: alice, value: {ALICE}}}
   - {{id: bob, value: {BOB}}}
 polling: {{min_interval_s: 0.02, max_interval_s: 30}}
+preflight: {{images: "off"}}
 server: {{answer_within_s: 60}}
 queue: null
 """
+
+
+async def anywhere(name: str) -> tuple[IPv4Address, ...]:
+    """A name server that knows every name as one public host; no test may connect to it."""
+    return (IPv4Address("93.184.215.14"),)
 
 
 class Clock:
@@ -152,14 +161,15 @@ async def world(
     clock: Callable[[], float] = time.time,
     on_socket: bool = False,
     upstream: str | None = None,
+    resolve: Resolve = anywhere,
 ) -> AsyncIterator[World]:
     """Open everything. `clock` is the sandbox's; `on_socket` puts the gateway on a real one; `upstream` stands in for
-    the sandbox."""
+    the sandbox; `resolve` is the name server for what clients name."""
     async with AsyncExitStack() as stack:
         simulated = sandbox.create_app(speed=speed, clock=clock, balance_usd=1_000_000)
         sandbox_url = await stack.enter_async_context(sandbox.running(app=simulated))
         settings = make_config(folder, upstream or sandbox_url, config)
-        opened = await stack.enter_async_context(gateway(settings))
+        opened = await stack.enter_async_context(gateway(settings, resolve=resolve))
         base_url, transport = "http://127.0.0.1", None
         if on_socket:
             listener = stack.enter_context(serving.bind("127.0.0.1", 0))
@@ -173,8 +183,16 @@ async def world(
 def make_config(folder: Path, upstream: str, config: str = "", base: str = BASE) -> Config:
     """The configuration of a test, read from a file as a person's would be."""
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(base), **(yaml.safe_load(config) or {})}), "utf-8")
+    path.write_text(yaml.safe_dump(laid_over(base, config)), "utf-8")
     return load(path, {"UPSTREAM": upstream, "FOLDER": str(folder)})
+
+
+def laid_over(base: str, config: str) -> dict[str, Any]:
+    """What the test says over what it leaves unsaid; and no upstream is given up because the machine is slow."""
+    settings: dict[str, Any] = {**yaml.safe_load(base), **(yaml.safe_load(config) or {})}
+    for upstream in settings["upstreams"]:
+        upstream.setdefault("timeouts", dict(PATIENT))
+    return settings
 
 
 def bearer(key: str) -> dict[str, str]:

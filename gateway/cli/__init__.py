@@ -9,14 +9,17 @@ import typer
 COMMANDS: Mapping[str, str] = {
     "serve": "gateway.cli.serve",
     "check": "gateway.cli.check",
+    "check-request": "gateway.cli.check_request",
     "demo": "gateway.cli.demo",
     "sandbox": "gateway.cli.sandbox",
     "keys": "gateway.cli.keys",
     "teams": "gateway.cli.teams",
     "tasks": "gateway.cli.tasks",
+    "upstreams": "gateway.cli.upstreams",
     "usage": "gateway.cli.usage",
     "freeze": "gateway.cli.freeze",
     "unfreeze": "gateway.cli.freeze",
+    "migrate": "gateway.cli.migrate",
     "healthcheck": "gateway.cli.healthcheck",
     "version": "gateway.cli.version",
 }
@@ -39,7 +42,7 @@ def build(names: Iterable[str]) -> typer.Typer:
     )
     app.callback()(_reelgate)  # with a callback, a single command keeps its name
     for name in names:
-        command = getattr(import_module(COMMANDS[name]), name)
+        command = getattr(import_module(COMMANDS[name]), name.replace("-", "_"))
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.catalog import Catalog, Model, matches
-from gateway.cli.desk import overruled
+from gateway.cli.desk import noticed
 from gateway.cli.options import ConfigOption, read_config, refuse_unknown_providers
 from gateway.config import Config, Upstream, warnings
 from gateway.money import render_micros
@@ -19,7 +19,7 @@ def check(config: ConfigOption = None) -> None:
     catalog = Catalog.shipped(settings.prices)
     console.print(_upstreams(settings))
     console.print(_models(settings, catalog))
-    for sentence in [*_remarks(settings, catalog), *warnings(settings), *overruled(settings)]:
+    for sentence in [*_remarks(settings, catalog), *warnings(settings), *noticed(settings)]:
         console.print(f"[yellow]note[/]  {sentence}", highlight=False)
     console.print("[green]ok[/]  the configuration is sound")
 
@@ -28,7 +28,8 @@ def _upstreams(settings: Config) -> Table:
     table = Table("upstream", "provider", "address", "key", "account", "secret", title="Upstreams")
     for upstream in settings.upstreams:
         for key in upstream.keys:
-            table.add_row(upstream.name, upstream.provider, upstream.base_url, key.id, key.account, "present")
+            secret = "present, draining" if key.draining else "present"
+            table.add_row(upstream.name, upstream.provider, upstream.base_url, key.id, key.account, secret)
     return table
 
 

@@ -1,9 +1,12 @@
 """`reelgate demo`: the main job on this machine alone, one film through each dialect on a simulated upstream."""
 
 import asyncio
+import base64
 import secrets
 import socket
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -44,7 +47,7 @@ class Client:
     link: Callable[[Mapping[str, Any]], str | None]
 
 
-_FRAME = "https://example.com/first-frame.png"
+_FRAME = "the address of the frame"  # known once the simulated upstream is there to hold it
 CLIENTS = (
     Client(
         dialect="evolink",
@@ -123,11 +126,12 @@ async def _demo(console: Console, *, once: bool, port: int | None) -> None:
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reelgate-demo-"))
         upstream_url = await stack.enter_async_context(sandbox.running(speed=SPEED))
-        opened = await stack.enter_async_context(gateway(_config(Path(folder), upstream_url, key)))
         listener = stack.enter_context(_listener(port))
+        settings = _config(Path(folder), upstream_url, key)
+        opened = await stack.enter_async_context(gateway(settings, listeners=[listener.getsockname()[:2]]))
         base_url = await stack.enter_async_context(serving.running(opened.app, listener))
         console.print(f"simulated upstream  {upstream_url}\ngateway             {base_url}\n", highlight=False)
-        await _make_films(console, base_url, key)
+        await _make_films(console, base_url, key, await _upload_frame(upstream_url))
         console.print(_next_steps(base_url, key), highlight=False, soft_wrap=True)
         if not once:
             console.print("serving until Ctrl-C")
@@ -155,13 +159,33 @@ upstreams:
 {upstreams}
 virtual_keys: [{{id: demo, value: {key}}}]
 polling: {{min_interval_s: 0.2, max_interval_s: 1}}
+preflight: {{allow_private_networks: ["127.0.0.0/8"]}}  # where the first frame is
 """
     path = folder / "config.yaml"
     path.write_text(text, "utf-8")
     return load(path, {})
 
 
-async def _make_films(console: Console, base_url: str, key: str) -> None:
+async def _upload_frame(upstream_url: str) -> str:
+    """Put a picture where the gateway can look at it, with the simulated upstream's file host; its address."""
+    body = {"base64_data": f"data:image/png;base64,{base64.b64encode(_frame()).decode()}"}
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        headers = {"authorization": "Bearer sk-sandbox"}
+        kept = await http.post(f"{upstream_url}/evolink/api/v1/files/upload/base64", json=body, headers=headers)
+    link: str = kept.raise_for_status().json()["data"]["file_url"]
+    return link
+
+
+def _frame() -> bytes:
+    """A grey PNG of 640 x 480 pixels."""
+    rows = zlib.compress((bytes(1) + b"\x80" * 640) * 480, 9)
+    chunks = (b"IHDR", struct.pack(">IIBBBBB", 640, 480, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+async def _make_films(console: Console, base_url: str, key: str, frame: str) -> None:
     columns = (
         TextColumn("{task.description:<8}→ {task.fields[upstream]:<8}"),
         BarColumn(),
@@ -172,7 +196,7 @@ async def _make_films(console: Console, base_url: str, key: str) -> None:
     with Progress(*columns, console=console) as bars:
         async with httpx.AsyncClient(base_url=base_url, headers=headers, trust_env=False, timeout=30) as http:
             films = [
-                _make_film(client, http, bars, bars.add_task(client.dialect, total=100, upstream="", note=""))
+                _make_film(client, frame, http, bars, bars.add_task(client.dialect, total=100, upstream="", note=""))
                 for client in CLIENTS
             ]
             results = await asyncio.gather(*films, return_exceptions=True)
@@ -181,8 +205,8 @@ async def _make_films(console: Console, base_url: str, key: str) -> None:
             raise result
 
 
-async def _make_film(client: Client, http: httpx.AsyncClient, bars: Progress, bar: TaskID) -> None:
-    created = await http.post(f"/{client.dialect}{client.create}", json=dict(client.body))
+async def _make_film(client: Client, frame: str, http: httpx.AsyncClient, bars: Progress, bar: TaskID) -> None:
+    created = await http.post(f"/{client.dialect}{client.create}", json=_with_frame(client.body, frame))
     if created.status_code != 200:
         raise DemoFailed(f"{client.dialect}: the create was answered {created.status_code}: {created.text}")
     path = f"/{client.dialect}" + client.read.format(id=created.headers["x-reelgate-task-id"])
@@ -198,6 +222,15 @@ async def _make_film(client: Client, http: httpx.AsyncClient, bars: Progress, ba
     target = FOLDER / f"{client.dialect}.mp4"
     target.write_bytes(film.content)
     bars.update(bar, completed=100, note=f"[green]{target}[/]")
+
+
+def _with_frame(value: Any, frame: str) -> Any:
+    """The body with the address of the frame wherever it is meant."""
+    if isinstance(value, Mapping):
+        return {name: _with_frame(item, frame) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_frame(item, frame) for item in value]
+    return frame if value == _FRAME else value
 
 
 async def _wait(client: Client, http: httpx.AsyncClient, path: str, bars: Progress, bar: TaskID) -> str:

@@ -7,7 +7,7 @@ gateway on the same file waits for milliseconds.
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from gateway.app import admission
 from gateway.cli.options import USAGE, fail, read_config
 from gateway.config import Config
 from gateway.errors import GatewayError, InvalidRequest, StorageDown
-from gateway.flows import callers
+from gateway.flows import callers, neighbours
 from gateway.flows.decisions import NothingToDecide
 from gateway.store import (
     Books,
@@ -31,6 +31,7 @@ from gateway.store import (
     NameUnknown,
     ReceiptTaken,
     Registry,
+    Rests,
     StorageRefused,
     prepare,
 )
@@ -45,6 +46,7 @@ class Opened:
     """A `Desk` (`parts.py`) at one database."""
 
     registry: Registry
+    rests: Rests
     journal: Journal
     callers: Callers
     books: Books
@@ -81,6 +83,7 @@ async def opened(settings: Config) -> AsyncIterator[Opened]:
         await prepare(database)
         desk = Opened(
             registry=Registry(database),
+            rests=Rests(database),
             journal=Journal.beside(database.path),
             callers=Callers(database),
             books=Books(database),
@@ -94,27 +97,46 @@ async def opened(settings: Config) -> AsyncIterator[Opened]:
         await database.close()
 
 
-def overruled(settings: Config) -> list[str]:
-    """One sentence for everything in storage that the configuration overrules. Asks only a file that is there."""
+def noticed(settings: Config) -> list[str]:
+    """One sentence for everything in storage that the configuration overrules, and for every upstream key that is
+    draining or gone. Asks only a file that is there."""
     if settings.storage.kind != "sqlite":
         return []
+    url = settings.storage.url.reveal()
+    if not Path(url.removeprefix("sqlite:///")).is_file():  # a question would make it
+        return _leaving(settings, {})
     known = admission(settings)
 
-    async def run() -> None:
-        database = Database.open(settings.storage.url.reveal())
+    async def run() -> Mapping[tuple[str, str], int]:
+        database = Database.open(url)
         try:
-            if database.path.is_file():  # a question would make it
-                known.learn(await Callers(database).roll())
+            known.learn(await Callers(database).roll())
+            return await Registry(database).live_counts()
         finally:
             await database.close()
 
     try:
-        asyncio.run(run())
+        in_flight = asyncio.run(run())
     except StorageDown as error:
         return [f"storage: the keys in it cannot be read: {_cause(error)}"]
     except StorageRefused as error:
         return [str(error)]
-    return known.conflicts()
+    return [*known.conflicts(), *_leaving(settings, in_flight)]
+
+
+def _leaving(settings: Config, in_flight: Mapping[tuple[str, str], int]) -> list[str]:
+    """Which upstream keys are still needed although no task begins with them any more, and which are not."""
+    keys = {(upstream.name, key.id): key for upstream in settings.upstreams for key in upstream.keys}
+    sentences = []
+    for (name, key_id), key in keys.items():
+        count = in_flight.get((name, key_id), 0)
+        if key.draining and count:
+            sentences.append(f"upstreams: {name}: the key {key_id} is draining; tasks in flight that need it: {count}")
+        elif key.draining:
+            sentences.append(f"upstreams: {name}: the key {key_id} is drained: no task needs it, and it can be removed")
+    return sentences + [
+        neighbours.missing_key(*route, count) for route, count in in_flight.items() if route not in keys
+    ]
 
 
 def _refuse(error: InvalidRequest) -> NoReturn:

@@ -30,10 +30,10 @@ def tell(answer: Any, draw: Callable[[Console, Any], None], *, as_json: bool) ->
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
-    """A table of texts; what has no value is a dash."""
+    """A table of texts; what has no value is a dash. The first column, which is copied and pasted, is never broken."""
     drawn = Table(title=Text(title), title_justify="left")
-    for name in columns:
-        drawn.add_column(name, overflow="fold")
+    for number, name in enumerate(columns):
+        drawn.add_column(name, overflow="fold", no_wrap=number == 0)
     for row in rows:
         drawn.add_row(*(Text(shown(value)) for value in row))
     return drawn

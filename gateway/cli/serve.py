@@ -61,7 +61,7 @@ def _cause(error: StorageDown) -> object:
 async def _serve(config: Config) -> None:
     # Bound before storage is opened: a second gateway on the same files must not take them for a dead one's.
     with serving.bind(config.server.host, config.server.port) as listener:
-        async with gateway(config) as opened:
+        async with gateway(config, listeners=[listener.getsockname()[:2]]) as opened:
             serving.settle()
             print(f"reelgate: listening on {serving.address_of(listener)}", file=sys.stderr, flush=True)
             await serving.serve(

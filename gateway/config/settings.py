@@ -96,6 +96,7 @@ class UpstreamKey(Section):
     weight: Count = 1
     rpm: Count | None = None
     max_tasks: Count | None = None
+    draining: bool = False
 
 
 class Timeouts(Section):
@@ -193,6 +194,7 @@ class Results(Section):
     links: Literal["auto", "upstream", "gateway"] = "auto"
     link_ttl_s: Count = 86_400
     archive: Annotated[str, Field(min_length=1)] | None = None
+    keep_s: Seconds | None = None
 
 
 class Callbacks(Section):

@@ -11,25 +11,12 @@ from pydantic import BaseModel
 from gateway.config.mistakes import render_path
 from gateway.config.settings import Config
 from gateway.config.shape import Loc
-from gateway.secret import Secret
 
 _NOT_ENFORCED = "kept, but not enforced by this version"
 
 
-def _is_set(value: object) -> bool:
-    return value is not None
-
-
 def _is_not(default: float) -> Callable[[object], bool]:
     return lambda value: value != default
-
-
-def _is_reject(value: object) -> bool:
-    return value == "reject"
-
-
-def _is_postgresql(value: object) -> bool:
-    return isinstance(value, Secret) and value.reveal().startswith("postgresql:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +30,6 @@ UNBUILT = (
     _Row("server.limits.header_bytes", _is_not(65_536), _NOT_ENFORCED),
     _Row("server.limits.header_fields", _is_not(100), _NOT_ENFORCED),
     _Row("server.limits.header_s", _is_not(10), _NOT_ENFORCED),
-    _Row("preflight.camera_commands", _is_reject, "this version warns of unknown camera commands instead of refusing"),
-    _Row("results.archive", _is_set, "kept, but this version does not keep videos"),
-    _Row("callbacks.signing_secret", _is_set, "kept, but this version does not sign callbacks"),
-    _Row("storage.url", _is_postgresql, "this version stores in SQLite only"),
 )
 
 

@@ -164,6 +164,9 @@ def render_created(task: Task) -> dict[str, Any]:
 def render_task(task: Task, view: View) -> dict[str, Any]:
     """The answer to a poll (FACTS 1.4): the created answer, and the links once there are any."""
     body = render_created(task)
+    body["task_info"] |= speaking.estimate(view)
+    if view.expected_s is not None:
+        body["task_info"]["estimated_time"] = view.expected_s
     if task.status is Status.COMPLETED:
         body["results"] = [] if view.link is None else [view.link]
     return body

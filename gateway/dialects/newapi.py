@@ -177,7 +177,7 @@ def render_task(task: Task, view: View) -> dict[str, Any]:
         "status": _STATUS[task.status],
         "url": link or "",
         "format": "mp4",
-        "metadata": {} if seconds is None else {"duration": seconds},
+        "metadata": ({} if seconds is None else {"duration": seconds}) | speaking.estimate(view),
         "error": error,
         **speaking.extension(task),
     }

@@ -40,10 +40,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a task's rendering needs beside the task: the absolute link to the film, and when that link dies."""
+    """What a task's rendering needs beside the task: the absolute link to the film, and when that link dies; while it
+    runs, how long it is expected to take in all, and whether its progress is an estimate of ours."""
 
     link: str | None = None
     link_expires_at: int | None = None
+    expected_s: int | None = None
+    is_estimate: bool = False
 
 
 class Row(NamedTuple):
@@ -105,9 +108,22 @@ class FileDialect(Protocol):
         """Where the film of a completed task is. Whoever asks has made sure that there is one."""
 
 
+@runtime_checkable
+class CallbackDialect(Protocol):
+    """What a dialect whose callbacks are worded otherwise than its polls can do besides."""
+
+    def render_callback(self, task: Task, view: View) -> dict[str, Any]:
+        """What the caller is told of a task that is over."""
+
+
 def progress(task: Task) -> int:
     """0–100; only a completed task has 100, whatever the upstream said before."""
     return 100 if task.status is Status.COMPLETED else max(0, min(task.progress, 99))
+
+
+def estimate(view: View) -> dict[str, bool]:
+    """The mark of a progress that the upstream did not report, nothing otherwise. No document has a word for it."""
+    return {"progress_estimated": True} if view.is_estimate else {}
 
 
 def pixels(task: Task) -> tuple[int, int] | None:

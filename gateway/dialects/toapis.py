@@ -130,6 +130,8 @@ def render_created(task: Task) -> dict[str, Any]:
 def render_task(task: Task, view: View) -> dict[str, Any]:
     """The answer to a poll (FACTS 2.2)."""
     body = {**_head(task), **speaking.failure(task)}
+    if view.is_estimate:
+        body["metadata"] = speaking.estimate(view)
     if task.status is Status.COMPLETED:
         if task.finished_at is not None:
             body["completed_at"] = int(task.finished_at)

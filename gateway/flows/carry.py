@@ -49,6 +49,7 @@ async def carry(task: Task, checked: Checked, journey: Journey, parts: Parts) ->
         try:
             receipt = await _send(tried[-1], checked, journey, parts)
         except Refused as refusal:
+            parts.upstreams.refused(task)
             try:
                 route = await _next_route(refusal, tried, left, checked, parts)
             except GatewayError as last_word:
@@ -90,9 +91,15 @@ async def _go_no_further(
 
 async def _requeue(task: Task, refusal: Refused, wait: Wait, parts: Parts) -> Task:
     try:
-        queued = await _insist(lambda: parts.registry.requeue(task, Verdict.of(refusal), wait, now=parts.clock()))
+        queued = await _insist(
+            lambda: parts.registry.requeue(task, Verdict.of(refusal), wait, now=parts.clock()),
+            task,
+            State.QUEUED,
+            parts,
+        )
     except StorageDown:
         raise QueueFull("storage cannot keep this video waiting", retry_after=wait.retry_after) from None
+    parts.upstreams.finished(queued)
     parts.memory.line.joined(queued)
     return parts.memory.keep(queued)
 
@@ -133,12 +140,14 @@ async def _next_route(refusal: Refused, tried: list[Route], left: set[str], chec
 async def _turn(task: Task, refusal: Refused, route: Route, parts: Parts) -> Task:
     """Write down the refusal and the next intention; the place on the next key is let go if that fails."""
     try:
-        return parts.memory.keep(
-            await _insist(lambda: parts.registry.turn(task, Verdict.of(refusal), route, now=parts.clock()))
+        turned = await _insist(
+            lambda: parts.registry.turn(task, Verdict.of(refusal), route, now=parts.clock()), task, State.OPENED, parts
         )
     except (StorageDown, WrongState):
         parts.upstreams.unused(route)
         raise
+    parts.upstreams.opened(turned)
+    return parts.memory.keep(turned)
 
 
 async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:
@@ -154,7 +163,9 @@ async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
     log.warning("task %d is unconfirmed: %s (%s)", task.id, doubt.message, doubt.row)
     try:
         return parts.memory.keep(
-            await _insist(lambda: parts.registry.doubt(task, Verdict.of(doubt), now=parts.clock()))
+            await _insist(
+                lambda: parts.registry.doubt(task, Verdict.of(doubt), now=parts.clock()), task, State.UNCONFIRMED, parts
+            )
         )
     except StorageDown:  # an intention without outcome reads as unconfirmed anyway
         return parts.memory.keep(replace(task, state=State.UNCONFIRMED))
@@ -163,20 +174,39 @@ async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
 async def _abandon(task: Task, refusal: Refused, last_word: GatewayError, parts: Parts) -> None:
     failure = Failure(last_word.code, last_word.message)
     try:
-        task = await _insist(lambda: parts.registry.abandon(task, failure, Verdict.of(refusal), now=parts.clock()))
-        parts.memory.keep(task)
+        abandoned = await _insist(
+            lambda: parts.registry.abandon(task, failure, Verdict.of(refusal), now=parts.clock()),
+            task,
+            State.REFUSED,
+            parts,
+        )
+        parts.memory.keep(abandoned)
     except StorageDown:
         log.exception("task %d was refused while storage is down; it will read as unconfirmed", task.id)
 
 
-async def _insist(step: Callable[[], Awaitable[Task]]) -> Task:
-    """A step of a task's life, repeated while storage is down for a moment."""
+async def _insist(step: Callable[[], Awaitable[Task]], before: Task, leads_to: State, parts: Parts) -> Task:
+    """A step of a task's life, repeated while storage is down for a moment.
+
+    Of a server that goes away while it commits nobody knows whether the step was done: its repeat then finds that the
+    task is no longer where it was, and where it is instead says whether that was this step.
+    """
+    try:
+        return await step()
+    except StorageDown as error:
+        down = error
     for pause_s in STORAGE_RETRIES_S:
+        await asyncio.sleep(pause_s)
         try:
             return await step()
-        except StorageDown:
-            await asyncio.sleep(pause_s)
-    return await step()
+        except StorageDown as error:
+            down = error
+        except WrongState:
+            found = await parts.registry.get(before.id)
+            if found is None or found.state is not leads_to or found == before:
+                raise
+            return found
+    raise down
 
 
 def _in_callers_words(error: GatewayError, request: VideoRequest) -> GatewayError:

@@ -1,14 +1,20 @@
 """The film itself: where a caller finds it, and its bytes, unbuffered."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 
-from gateway import links
+from gateway import ids, links
+from gateway.archive import ArchiveFailed
 from gateway.dialects.speaking import View
+from gateway.egress import Answer as Film
+from gateway.egress import EgressRefused
 from gateway.errors import LookFailed, NotReady, ResultExpired
 from gateway.parts import Parts
-from gateway.upstreams import Film
 from gateway.video import Status, Task
+
+log = logging.getLogger("reelgate.content")
 
 LASTING_S = 86_400  # what callers of every dialect but MiniMax's are promised for a link (FACTS 7.5)
 _GONE = frozenset({401, 403, 404, 410})
@@ -26,20 +32,47 @@ def view(task: Task, base_url: str, parts: Parts) -> View:
 
 
 def has_gateway_link(task: Task, parts: Parts) -> bool:
-    """`auto` passes an upstream's link on where it is public and lives a day (FACTS 7.5), and else gives our own."""
+    """`auto` passes an upstream's link on where it is public and lives a day (FACTS 7.5), and else gives our own: where
+    films are kept, a link that lives as long as they do."""
     if parts.settings.links == "auto":
-        return parts.upstreams.link_life_s(task) < LASTING_S
+        return parts.archive is not None or parts.upstreams.link_life_s(task) < LASTING_S
     return parts.settings.links == "gateway"
 
 
 @asynccontextmanager
 async def film(task: Task, byte_range: str | None, parts: Parts) -> AsyncIterator[Film]:
-    """The finished film, or the asked range of it. Raises NotReady, ResultExpired, or LookFailed.
+    """The finished film, or the asked range of it, kept or not. Raises NotReady, ResultExpired, or LookFailed."""
+    if task.status is not Status.COMPLETED:
+        raise NotReady(f"there is no film: the task is {task.status.value}")
+    kept = await _kept(task, byte_range, parts)
+    if kept is not None:
+        yield kept
+        return
+    async with from_upstream(task, byte_range, parts) as found:
+        yield found
+
+
+async def _kept(task: Task, byte_range: str | None, parts: Parts) -> Film | None:
+    """The film from the archive; None where it is not there, or the archive does not answer."""
+    if parts.archive is None or not await parts.registry.film_is_kept(task.id):
+        return None
+    try:
+        found = await parts.archive.read(ids.word(task.id), byte_range)
+    except ArchiveFailed as error:
+        log.warning("the archive does not answer for task %d: %s", task.id, error)
+        return None
+    if found is None:
+        log.error("task %d: the archive has lost the film", task.id)
+        return None
+    return Film(found.status, found.headers, found.chunks)
+
+
+@asynccontextmanager
+async def from_upstream(task: Task, byte_range: str | None, parts: Parts) -> AsyncIterator[Film]:
+    """The film of a completed task from where its upstream keeps it. Raises ResultExpired, or LookFailed.
 
     A link that died is located anew, once: some upstreams give out links of an hour to a film they keep for days.
     """
-    if task.status is not Status.COMPLETED:
-        raise NotReady(f"there is no film: the task is {task.status.value}")
     async with AsyncExitStack() as stack:
         found = await _open(task, byte_range, stack, parts)
         if found is None:
@@ -54,13 +87,27 @@ async def _open(task: Task, byte_range: str | None, stack: AsyncExitStack, parts
     """The film behind the task's link; None when that link is dead."""
     if task.link is None:
         return None
-    found = await stack.enter_async_context(parts.upstreams.film(task, byte_range=byte_range))
+    credentials, own = parts.upstreams.film_access(task)
+    headers = {**credentials, **({} if byte_range is None else {"range": byte_range})}
+    try:
+        found = await stack.enter_async_context(parts.door.film(task.link, headers=headers, own=own))
+    except EgressRefused as refused:
+        raise LookFailed(refused.message, row="P") from None
     if found.status in _GONE:
         return None
     is_encoded = found.headers.get(b"content-encoding", b"identity") != b"identity"  # nobody asked for that
     if found.status not in _PASSED_ON or is_encoded:
         raise LookFailed(f"the film's host answered {found.status}", row="P", http_status=found.status)
-    return found
+    chunks = await stack.enter_async_context(aclosing(_told(found.chunks)))
+    return replace(found, chunks=chunks)
+
+
+async def _told(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except EgressRefused as refused:
+        raise LookFailed(refused.message, row="P") from None
 
 
 async def _locate(task: Task, parts: Parts) -> Task:

@@ -58,6 +58,8 @@ async def adopt(task_id: int, upstream_id: str, desk: Desk) -> Task:
         message = f"must be the upstream's own id, 1 to {UPSTREAM_ID_CHARACTERS_MAX} printable characters"
         raise InvalidRequest.at("upstream_id", message)
     task = await _existing(task_id, desk)
+    if task.upstream_id == upstream_id and task.money is not Money.SUSPENDED:
+        return task  # said twice
     try:
         running = await desk.registry.adopt(task_id, Receipt(upstream_id), desk.clock())
     except WrongState:
@@ -89,19 +91,15 @@ async def reconcile(desk: Desk) -> Findings:
 
 async def adopt_here(task_id: int, upstream_id: str, parts: Parts) -> Task:
     """`adopt` at a running gateway: the task takes its place on its key again, and is looked at at once."""
-    before = await _existing(task_id, parts)
     running = parts.memory.keep(await adopt(task_id, upstream_id, parts))
-    if before.state is State.FAILED:  # one in doubt has kept its place
-        parts.upstreams.adopt({(running.upstream, running.key_id): 1})
+    parts.upstreams.adopt(running)
     return await poll.look(running, parts)
 
 
 async def release_here(task_id: int, reason: str, parts: Parts) -> Task:
     """`release` at a running gateway: a task in doubt gives its place on its key back."""
-    before = await _existing(task_id, parts)
     released = parts.memory.keep(await release(task_id, reason, parts))
-    if before.state is State.UNCONFIRMED:
-        parts.upstreams.finished(released)
+    parts.upstreams.finished(released)
     return released
 
 
@@ -114,7 +112,7 @@ async def reconcile_here(parts: Parts) -> Findings:
     """`reconcile` at a running gateway."""
     found = await reconcile(parts)
     for task in found.brought_home:
-        parts.memory.keep(task)
+        parts.upstreams.adopt(parts.memory.keep(task))
     return found
 
 

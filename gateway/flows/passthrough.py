@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway import jsontext
 from gateway.crossing import Parcel, Passed
-from gateway.errors import Draining, InvalidRequest, LookFailed, ModelNotAllowed, Refused, Resting, UnknownRoute
+from gateway.errors import Draining, Frozen, InvalidRequest, LookFailed, ModelNotAllowed, Refused, Resting, UnknownRoute
 from gateway.parts import Parts
 from gateway.providers.verdicts import judge
 from gateway.video import Caller
@@ -161,6 +161,8 @@ async def pass_on(
     name = upstream_of(parts)
     if parts.stories.is_draining:
         raise Draining("the gateway is shutting down", retry_after=5)
+    if parts.admission.is_frozen and method not in ("GET", "HEAD"):
+        raise Frozen("whatever may cost money is frozen by whoever runs this gateway")
     parcel = Parcel(method, target, headers)
     if body is not None:
         parcel = replace(parcel, chunks=body.chunks, length=body.length)

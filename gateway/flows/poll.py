@@ -1,4 +1,8 @@
-"""What became of a task. However many clients ask, one look per interval goes upstream, and all of them share it."""
+"""What became of a task. However many clients ask, one look goes upstream when one is due, and all of them share it.
+
+When that is, is learnt (`durations.py`). The watcher looks then by itself (`watch.py`); a poll that comes first brings
+the look forward by a moment, and no poll ever adds one.
+"""
 
 import asyncio
 import logging
@@ -7,7 +11,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 from gateway.errors import LookFailed, StorageDown, UnknownTask
-from gateway.memory import Watch
+from gateway.memory import Watch, kind_of
 from gateway.money import MICROS
 from gateway.parts import Parts
 from gateway.store import WrongState
@@ -18,6 +22,7 @@ log = logging.getLogger("reelgate.poll")
 LOOK_WAIT_S = 5.0  # a client is told the last known state rather than kept waiting for a slow upstream
 BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 1.0, 1.5, 30.0  # FAILURES section 5
 TOUCH_S = 60.0
+_BEFORE_RUNNING = frozenset({State.OPENED, State.UNCONFIRMED})
 MISSING_FOR_S = 600.0  # FAILURES section 5: how long "unknown task" and "completed, but no film" may mend themselves
 
 
@@ -35,35 +40,73 @@ async def read(task_id: int, caller: Caller, parts: Parts, waiting: Waiting) -> 
         task = await recall(task_id, parts)
     if not caller.may_see(task):
         raise UnknownTask("there is no such task")
-    if task.state is State.RUNNING and parts.clock() >= parts.memory.watch(task_id).due_at:
+    if may_have_changed(task, parts):
         started = perf_counter()
-        task = await look(task, parts)
+        task = await refresh(task, parts)
         waiting.total_s += perf_counter() - started
-    elif _may_be_elsewhere(task, parts):
-        task = await _read_again(task, parts)
     else:
         parts.metrics.poll_saved()
     return task
 
 
-def _may_be_elsewhere(task: Task, parts: Parts) -> bool:
-    """Whether another process, or a person, may have taken the task on: it is in nobody's hands here."""
+def may_have_changed(task: Task, parts: Parts) -> bool:
+    """Whether it is time to ask again: the upstream where this process watches the task, else storage, because another
+    process, or a person, may have taken it on."""
     if (task.is_final and task.money is not Money.SUSPENDED) or task.id in parts.memory.submissions:
         return False
-    return task.state is not State.RUNNING and parts.clock() >= parts.memory.watch(task.id).due_at
+    watch = parts.memory.watch(task.id)
+    if watch.is_mine and watch.due_at == 0.0:  # it has just begun
+        plan(task, watch, parts, at=task.started_at)
+    return parts.clock() >= watch.due_at
+
+
+def come_back(task: Task, parts: Parts) -> None:
+    """Somebody waits for news of a task without asking again: see to it that the watcher does."""
+    if not task.is_final and task.id not in parts.memory.submissions:
+        parts.memory.take_note(task.id, parts.memory.watch(task.id))
+
+
+async def refresh(task: Task, parts: Parts) -> Task:
+    """What is known of a task after asking where it is watched."""
+    watch = parts.memory.watch(task.id)
+    return await look(task, parts) if watch.is_mine and task.state is State.RUNNING else await _read_again(task, parts)
+
+
+def plan(task: Task, watch: Watch, parts: Parts, *, at: float | None = None, spread: float = 1.0) -> None:
+    """Say when the next look is due, from what this installation has learnt of such tasks, and see to it that it comes.
+
+    As it looks from the moment `at`, which is now unless it is said. `spread` below 1 brings the look forward by that
+    part: looks that all begin now are spread out.
+    """
+    now, settings = at or parts.clock(), parts.settings
+    age_s = max(0.0, now - (task.started_at or task.created_at))
+    roll = random.random()  # noqa: S311 - spreads looks, guards nothing
+    wait_s = parts.memory.durations.look_after(
+        kind_of(task), age_s, settings.min_interval_s, settings.max_interval_s, roll
+    )
+    watch.due_at = now + wait_s * spread
+    parts.memory.take_note(task.id, watch)
 
 
 async def _read_again(task: Task, parts: Parts) -> Task:
-    parts.memory.watch(task.id).due_at = parts.clock() + parts.settings.min_interval_s
+    watch = parts.memory.watch(task.id)
+    watch.due_at = parts.clock() + parts.settings.min_interval_s
+    parts.memory.take_note(task.id, watch)
     stored = await parts.registry.get(task.id)
-    return task if stored is None or stored == task else parts.memory.keep(stored)
+    if stored is None or stored == task:
+        return task
+    if task.state is State.RUNNING and stored.state in _BEFORE_RUNNING:  # its receipt is still in the journal
+        return task
+    if stored.state is State.COMPLETED and task.state is State.RUNNING:
+        learn_duration(stored, task.looked_at, parts)
+    return parts.memory.keep(stored)
 
 
-async def look(task: Task, parts: Parts, *, within_s: float = LOOK_WAIT_S) -> Task:
+async def look(task: Task, parts: Parts, *, within_s: float | None = LOOK_WAIT_S) -> Task:
     """Join the look that is under way, or begin one; what is known of the task then, at the latest in `within_s`."""
     watch = parts.memory.watch(task.id)
     if watch.under_way is None:
-        watch.under_way = parts.stories.start(_look(task, watch, parts))
+        watch.under_way = parts.stories.start(_look(task, watch, parts), may_be_cut=True)
     await asyncio.wait((watch.under_way,), timeout=within_s)
     return parts.memory.tasks.get(task.id, task)
 
@@ -87,6 +130,7 @@ async def find(task_id: int, parts: Parts) -> Task | None:
 
 
 async def _look(task: Task, watch: Watch, parts: Parts) -> Task:
+    began = parts.clock()
     try:
         found = await parts.upstreams.look(task)
         return await _learn(task, found, watch, parts)
@@ -94,17 +138,17 @@ async def _look(task: Task, watch: Watch, parts: Parts) -> Task:
         if failure.is_missing:
             return await _miss(task, watch, "upstream_task_missing", parts)
         watch.missing_since = None  # an outage is no evidence of anything
-        _back_off(watch, parts)
         return await _touch(task, parts)
     except (StorageDown, WrongState):
-        _back_off(watch, parts)  # the receipt may still be in the journal; the sweep brings it to storage
-        return task
+        return task  # the receipt may still be in the journal; the sweep brings it to storage
     finally:
         watch.under_way = None
+        if watch.due_at <= max(began, parts.clock()):  # nothing was learnt, whatever the reason
+            _back_off(watch, parts)
 
 
 async def _touch(task: Task, parts: Parts) -> Task:
-    """Storage learns once a minute that the task was looked at in vain, so that the sweep comes to the others too."""
+    """Storage learns once a minute that the task was looked at in vain, for the person who wonders."""
     now = parts.clock()
     if now - (task.looked_at or 0.0) < TOUCH_S:
         return task
@@ -122,11 +166,16 @@ async def _learn(task: Task, found: Look, watch: Watch, parts: Parts) -> Task:
     if found.status is Status.COMPLETED and found.link is None:
         return await _miss(task, watch, "result_missing", parts)
     now = parts.clock()
-    watch.due_at, watch.failures, watch.missing_since = now + parts.settings.min_interval_s, 0, None
+    watch.failures, watch.missing_since = 0, None
     failed_is_spent = parts.upstreams.charges_failures(task.upstream)
     task = parts.memory.keep(await parts.registry.note(task.id, found, now=now, failed_is_spent=failed_is_spent))
-    if task.is_final:
-        _finish(task, parts)
+    if not task.is_final:
+        watch.looked_at = now
+        plan(task, watch, parts)
+        return task
+    _finish(task, parts)
+    if task.state is State.COMPLETED:
+        learn_duration(task, watch.looked_at, parts)
     return task
 
 
@@ -136,7 +185,6 @@ async def _miss(task: Task, watch: Watch, code: str, parts: Parts) -> Task:
     if watch.missing_since is None:
         watch.missing_since = now
     if now - watch.missing_since < MISSING_FOR_S:
-        _back_off(watch, parts)
         return task
     failure = Failure(code, "the upstream no longer knows this task or its film")
     task = parts.memory.keep(await parts.registry.fail(task.id, failure, now=now))
@@ -153,6 +201,14 @@ def _finish(task: Task, parts: Parts) -> None:
             duration_s=task.finished_at - (task.started_at or task.created_at),
             price=(task.price or 0) / MICROS,
         )
+
+
+def learn_duration(task: Task, seen_running_at: float | None, parts: Parts) -> None:
+    """It ended between the last look that found it running and the one that did not: in the middle, for all we know."""
+    began, ended = task.started_at or task.created_at, task.finished_at
+    if ended is not None:
+        seen = min(ended, max(began, seen_running_at or began))
+        parts.memory.durations.learn(kind_of(task), (seen + ended) / 2 - began)
 
 
 def _back_off(watch: Watch, parts: Parts) -> None:

@@ -1,24 +1,28 @@
-"""Everything that can be known to be wrong before money is spent; spends nothing, sends nothing.
+"""Everything that can be known to be wrong before money is spent; spends nothing, and sends nothing upstream.
 
-All problems of a request come in one answer, in the caller's own field names and spellings.
+All problems of a request come in one answer, in the caller's own field names and spellings. Addresses that the request
+names are asked about through the guarded door, all at the same time; a request that names none costs no more than the
+comparisons here.
 """
 
-import ipaddress
+import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
+from gateway.camera import Linted, lint
 from gateway.catalog import Model, filled_in, judge, matches
 from gateway.dialects import DIALECTS
+from gateway.egress import EgressRefused, Kind
 from gateway.errors import InvalidRequest, ModelNotAllowed, Problem, UnknownModel
+from gateway.flows.pictures import FIELDS, judge_pictures
 from gateway.money import render_micros
-from gateway.parts import Parts
+from gateway.parts import Rules
 from gateway.video import Caller, Offer, VideoRequest
 
 MAX_PRICE = "x-reelgate-max-price"  # the caller's own field, although it is a header
 CALLBACK_URL_CHARACTERS_MAX = 2048  # provider page seed-003
 
-
-_IMAGES = frozenset({"first_frame_image", "last_frame_image", "subject_reference"})
+_IMAGES = frozenset(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +35,33 @@ class Checked:
     warnings: tuple[str, ...] = ()
 
 
-async def preflight(request: VideoRequest, caller: Caller, parts: Parts, *, price_max: int | None = None) -> Checked:
-    """Judge a request by the catalog, the upstreams, the caller's rights, and the most it may cost (millionths).
+async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, price_max: int | None = None) -> Checked:
+    """Judge a request by the catalog, its images and addresses, the upstreams, the caller's rights, and the most it may
+    cost (millionths).
 
     Raises InvalidRequest, UnknownModel or ModelNotAllowed.
     """
     model = _find_model(request, parts)
+    if not matches(model.name, caller.models):
+        raise ModelNotAllowed(f"this key may not use {model.name}", param=request.param("model"))
     dialect = DIALECTS[request.dialect]
     mode_is_known = not (_unread(request) & _IMAGES)
     offer, problems = judge(
         request, model, prompt_required=dialect.prompt_required(model.name), mode_is_known=mode_is_known
     )
-    problems += _judge_callback(request, parts)
+    linted = _lint(request, model, parts)
+    request = replace(request, prompt=linted.prompt) if linted.prompt != (request.prompt or "") else request
+    problems += linted.problems
+    warnings = [*linted.warnings]
+    images = [name for name in FIELDS if getattr(request, name) is not None] if parts.settings.images != "off" else []
+    if images or request.callback_url is not None:
+        spoken_of = {problem.param for problem in problems}
+        more, said = await _judge_addresses(request, [name for name in images if name not in spoken_of], parts)
+        problems += more
+        warnings += said
     filled = None if offer is None else filled_in(request, offer)
     if filled is not None and not problems and not request.problems:
         problems += parts.upstreams.unsayable(filled, model)
-    if not matches(model.name, caller.models):
-        raise ModelNotAllowed(f"this key may not use {model.name}", param=request.param("model"))
     if problems or request.problems or offer is None or filled is None:
         raise InvalidRequest.of(_all_problems(request, problems))
     if offer.price is None and caller.has_budget:
@@ -55,22 +69,30 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Parts, *, pric
         raise InvalidRequest.at(request.param("model"), message)
     if price_max is not None:
         _judge_price(offer, price_max, parts)
-    return Checked(filled, model, offer, _warnings(request))
+    return Checked(filled, model, offer, tuple(warnings))
 
 
-def _find_model(request: VideoRequest, parts: Parts) -> Model:
+def _lint(request: VideoRequest, model: Model, parts: Rules) -> Linted:
+    """The prompt with its camera commands put right; one that is refused for its length is not looked at."""
+    prompt = request.prompt or ""
+    if len(prompt) > model.prompt_characters_max:
+        return Linted(prompt)
+    return lint(prompt, model=model.name, takes_commands=model.camera_commands, policy=parts.settings.camera_commands)
+
+
+def _find_model(request: VideoRequest, parts: Rules) -> Model:
     if not request.model:
         raise InvalidRequest.of(_all_problems(request, [Problem("model", "a model is required")]))
     model = parts.catalog.find(request.model)
-    on_sale = tuple(known.name for known in parts.catalog.models if parts.upstreams.sellers(known))
     if model is None:
-        raise _unknown_model(request, "this model is not known here", on_sale)
-    if model.name not in on_sale:
-        raise _unknown_model(request, f"no upstream configured here sells {model.name}", on_sale)
+        raise _unknown_model(request, "this model is not known here", parts)
+    if not parts.upstreams.sellers(model):
+        raise _unknown_model(request, f"no upstream configured here sells {model.name}", parts)
     return model
 
 
-def _unknown_model(request: VideoRequest, message: str, on_sale: tuple[str, ...]) -> UnknownModel:
+def _unknown_model(request: VideoRequest, message: str, parts: Rules) -> UnknownModel:
+    on_sale = tuple(known.name for known in parts.catalog.models if parts.upstreams.sellers(known))
     problems = [Problem(request.param("model"), message, on_sale), *request.problems]
     return UnknownModel(message, param=request.param("model"), problems=problems)
 
@@ -101,45 +123,33 @@ def _covers(unread: str, param: str) -> bool:
     return param == outer or param.startswith((outer + ".", outer + "["))
 
 
-def _judge_callback(request: VideoRequest, parts: Parts) -> list[Problem]:
-    """The form of a callback address (seed-003): HTTPS, public, of bounded length."""
-    url = request.callback_url
-    if url is None:
-        return []
+async def _judge_addresses(
+    request: VideoRequest, images: Collection[str], parts: Rules
+) -> tuple[list[Problem], list[str]]:
+    """What is wrong with images and callback, all asked at the same time; and what there is to say of them."""
+    if request.callback_url is None:
+        return await judge_pictures(request, images, parts)
+    (problems, warnings), of_callback = await asyncio.gather(
+        judge_pictures(request, images, parts), _judge_callback(request.callback_url, parts)
+    )
+    return [*problems, *of_callback], warnings
+
+
+async def _judge_callback(url: str, parts: Rules) -> list[Problem]:
+    """A callback address (seed-003): HTTPS, public, of bounded length."""
     if len(url) > CALLBACK_URL_CHARACTERS_MAX:
         return [Problem("callback_url", f"the address is longer than {CALLBACK_URL_CHARACTERS_MAX} characters")]
-    rule = "the callback must be an https address of a public host, without credentials"
     try:
-        target = urlsplit(url)
-        host, _ = target.hostname, target.port
-    except ValueError:
-        return [Problem("callback_url", rule)]
-    if not host or target.username is not None or not url.isascii() or not url.isprintable() or " " in url:
-        return [Problem("callback_url", rule)]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        is_named_private = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
-        is_fine = target.scheme == "https" and not is_named_private
-    else:
-        is_opened = any(address in network for network in parts.settings.private_networks)
-        is_fine = (
-            is_opened if target.scheme == "http" else target.scheme == "https" and (is_opened or address.is_global)
-        )
-    return [] if is_fine else [Problem("callback_url", rule)]
+        await parts.door.vet(url, Kind.CALLBACK)
+    except EgressRefused as refused:
+        return [Problem("callback_url", refused.message)]
+    return []
 
 
-def _judge_price(offer: Offer, price_max: int, parts: Parts) -> None:
+def _judge_price(offer: Offer, price_max: int, parts: Rules) -> None:
     """A video without a price could cost anything, so no limit allows it."""
     if offer.price is None:
         raise InvalidRequest.at(MAX_PRICE, f"{offer.model} has no price here, so no limit on it can be kept")
     if offer.price > price_max:
         price, limit = render_micros(offer.price), render_micros(price_max)
         raise InvalidRequest.at(MAX_PRICE, f"this video costs {price} {parts.settings.currency}, more than {limit}")
-
-
-def _warnings(request: VideoRequest) -> tuple[str, ...]:
-    if request.callback_url is None:
-        return ()
-    field = request.param("callback_url")
-    return (f"{field} is kept with the task, but this version sends no callbacks: poll the task instead",)

@@ -5,15 +5,17 @@ a hundred of another's. A task waits in storage with its money reserved, survive
 is sent; one that waits too long is over, unspent.
 """
 
+import asyncio
 import logging
+import random
 
 from gateway.catalog import judge
 from gateway.errors import GatewayError, StorageDown, TooFast, Unavailable
 from gateway.flows.carry import Journey, carry
 from gateway.flows.preflight import Checked
 from gateway.parts import Parts
-from gateway.store import WrongState
-from gateway.video import Failure, Offer, State, Task, VideoRequest
+from gateway.store import KeyFull, WrongState
+from gateway.video import Failure, Offer, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.queue")
 
@@ -48,7 +50,9 @@ async def cancel(task: Task, parts: Parts) -> Task:
 
 async def _pass(parts: Parts) -> None:
     await dispatch(parts)
-    await parts.memory.line.wait(EVERY_S if parts.memory.line.models else IDLE_S)
+    # Not all processes in step: who comes second would only find that the first has sent the task.
+    spread = random.uniform(0.5, 1.0)  # noqa: S311 - guards nothing
+    await parts.memory.line.wait(spread * (EVERY_S if parts.memory.line.models else IDLE_S))
 
 
 def _is_stopped(parts: Parts) -> bool:
@@ -81,27 +85,40 @@ async def _send(task: Task, request: VideoRequest, parts: Parts) -> bool:
         await _drop(task.id, "unknown_model", f"{request.model} is no longer offered like this", parts)
         return True
     checked = Checked(request, model, _as_agreed(offer, task))
+    if _is_stopped(parts):
+        return False
     try:
         route = parts.upstreams.choose(request, model)
     except (TooFast, Unavailable):
         return False
+    opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    story = parts.stories.start(_carry(task, route, checked, opened, parts))
+    await asyncio.wait((opened, story), return_when=asyncio.FIRST_COMPLETED)
+    return opened.done() or story.result()  # raises StorageDown
+
+
+async def _carry(task: Task, route: Route, checked: Checked, opened: "asyncio.Future[None]", parts: Parts) -> bool:
+    """One story from the queue to the upstream: whoever ends the dispatcher must not leave a task behind that is opened
+    and never sent. False where it still waits."""
+    limit = parts.upstreams.limit(route)
     try:
-        opened = await parts.registry.dispatch(task, route, now=parts.clock())
+        task = await parts.registry.dispatch(task, route, now=parts.clock(), limit=limit)
     except WrongState:  # another process was faster, or its owner cancelled it
         parts.upstreams.unused(route)
         return True
+    except KeyFull:  # of what another process did a moment ago, and this one will soon hear of
+        parts.upstreams.unused(route)
+        return False
     except StorageDown:
         parts.upstreams.unused(route)
         raise
-    parts.stories.start(_carry(parts.memory.keep(opened), checked, parts))
-    return True
-
-
-async def _carry(task: Task, checked: Checked, parts: Parts) -> None:
+    parts.upstreams.opened(parts.memory.keep(task))
+    opened.set_result(None)
     try:
         await carry(task, checked, Journey(), parts)
     except GatewayError as error:  # nobody waits for it: the task itself says what became of it
         log.info("task %d left the queue and was refused: %s", task.id, error.code)
+    return True
 
 
 def _as_agreed(offer: Offer, task: Task) -> Offer:

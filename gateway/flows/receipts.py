@@ -43,11 +43,11 @@ async def keep(task: Task, receipt: Receipt, parts: Parts) -> Task:
         return await parts.registry.get(task.id) or task
     except StorageDown:
         log.warning("task %d was accepted as %s while storage is down", task.id, receipt.upstream_id)
-        return parts.memory.keep(running)
+        return parts.memory.begin(running)
     finally:
         if not is_safe:  # whatever ended this, a bug or a cancelled coroutine included
             _set_aside(running, parts)
-    return parts.memory.keep(started)
+    return parts.memory.begin(started)
 
 
 async def bring_home(parts: Parts) -> None:

@@ -172,6 +172,8 @@ async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) ->
         raise
     if not is_new:
         _leave(place, parts)
+    elif isinstance(place, Route):
+        parts.upstreams.opened(task)
     return task, is_new
 
 

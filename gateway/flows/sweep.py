@@ -1,20 +1,18 @@
-"""The background pass that finishes what was left: doubts, unwatched tasks, resting keys, the emergency journal."""
+"""The background pass that finishes what was left: doubts, resting keys, the emergency journal."""
 
 import asyncio
 import logging
 from contextlib import suppress
 
-from gateway.flows import poll, receipts
+from gateway.flows import receipts
 from gateway.parts import Parts
 from gateway.store import Verdict, WrongState
-from gateway.video import Failure, State, Task
+from gateway.video import Failure, State
 
 log = logging.getLogger("reelgate.sweep")
 
 EVERY_S = 5.0
 KEYS_EVERY_S = 60.0  # a free balance call for each key that is retired or exhausted
-LOOKS_AT_ONCE = 8  # the watcher must not take the place of the clients' own polls
-TASKS_AT_ONCE = 1_000
 
 
 async def run(parts: Parts) -> None:
@@ -37,7 +35,6 @@ async def sweep(parts: Parts) -> None:
     await receipts.bring_home(parts)
     await _doubt_forgotten(parts)
     await _give_up(parts)
-    await _look_after(parts)
 
 
 async def _doubt_forgotten(parts: Parts) -> None:
@@ -61,21 +58,3 @@ async def _give_up(parts: Parts) -> None:
             failed = await parts.registry.fail(task.id, failure, now=now, from_states={State.UNCONFIRMED})
             parts.memory.keep(failed)
             parts.upstreams.finished(task)
-
-
-async def _look_after(parts: Parts) -> None:
-    """Tasks that no client has asked about for the longest interval."""
-    now = parts.clock()
-    places = asyncio.Semaphore(LOOKS_AT_ONCE)
-
-    async def look(stored: Task) -> None:
-        async with places:
-            known = parts.memory.tasks.get(stored.id)
-            # Storage has just called it running; another process may have brought it there.
-            task = known if known is not None and known.state is State.RUNNING else parts.memory.keep(stored)
-            if task.state is State.RUNNING:
-                await poll.look(task, parts)
-
-    neglected = await parts.registry.running(not_looked_since=now - parts.settings.max_interval_s, limit=TASKS_AT_ONCE)
-    due = [task for task in neglected if parts.memory.watch(task.id).due_at <= now - parts.settings.max_interval_s]
-    await asyncio.gather(*(look(task) for task in due))

@@ -27,6 +27,7 @@ from gateway.wire import Call, Reply, Send
 
 NAME = "minimax"
 LINK_LIFE_S = 3_600  # FACTS 4.1
+REPORTS_PROGRESS = False  # FACTS 7.4: it has no percentage
 
 # FACTS 4.1 for the query, 4.6 for the callback's words; `Failed` is what the vendor's own client tests for.
 _STATUS: Mapping[str, Status] = {
@@ -67,6 +68,8 @@ def submission(request: VideoRequest, offer: Offer, site: Site) -> Call:
     if offer.resolution is not None and "resolution" not in offer.unsaid:
         body["resolution"] = offer.resolution
     body |= request.options()
+    if request.hint_url is not None:
+        body["callback_url"] = request.hint_url
     return Call("submit", "POST", f"{site.base_url}/v1/video_generation", jsontext.write(body))
 
 
@@ -102,6 +105,11 @@ async def poll(upstream_id: str, site: Site, send: Send) -> Look:
 async def locate(upstream_id: str, site: Site, send: Send) -> str | None:
     """Links live an hour, so query and retrieve are made anew."""
     return (await poll(upstream_id, site, send)).link
+
+
+def id_in_callback(body: Mapping[str, Any]) -> str | None:
+    """Its body is that of a query (FACTS 4.6)."""
+    return read_id(body.get("task_id"), may_be_number=True)
 
 
 async def balance(site: Site, send: Send) -> Funds | None:

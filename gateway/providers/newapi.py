@@ -26,6 +26,7 @@ from gateway.wire import Call, Reply, Send
 
 NAME = "newapi"
 LINK_LIFE_S = 86_400  # FACTS 7.5: as long as the site's own upstream keeps it
+REPORTS_PROGRESS = True  # FACTS 3.4; of some models in three steps only
 
 # FACTS 3.4: the implementation's words, those of the TokensMind page, and both editions of the vendor's documents.
 _STATUS: Mapping[str, Status] = {
@@ -83,6 +84,8 @@ def submission(request: VideoRequest, offer: Offer, site: Site) -> Call:
     if offer.resolution is not None and "resolution" not in offer.unsaid:
         metadata["resolution"] = offer.resolution
     metadata |= request.options()
+    if request.hint_url is not None:
+        metadata["callback_url"] = request.hint_url
     if metadata:
         body["metadata"] = metadata
     return Call("submit", "POST", f"{site.base_url}/v1/video/generations", jsontext.write(body))
@@ -125,6 +128,11 @@ async def poll(upstream_id: str, site: Site, send: Send) -> Look:
 async def locate(upstream_id: str, site: Site, send: Send) -> str | None:
     """The link stands in the task itself."""
     return (await poll(upstream_id, site, send)).link
+
+
+def id_in_callback(body: Mapping[str, Any]) -> str | None:
+    """None: the vendor behind the site calls, and knows the task by another id than the site gave us (FACTS 3.2)."""
+    return None
 
 
 async def balance(site: Site, send: Send) -> Funds | None:

@@ -24,6 +24,7 @@ from gateway.wire import Call, Send
 
 NAME = "toapis"
 LINK_LIFE_S = 86_400  # FACTS 2.2
+REPORTS_PROGRESS = True  # FACTS 2.2
 
 # FACTS 2.2. `submitted` stands in the page's table where its samples say `queued`.
 _STATUS: Mapping[str, Status] = {
@@ -113,6 +114,12 @@ async def poll(upstream_id: str, site: Site, send: Send) -> Look:
 async def locate(upstream_id: str, site: Site, send: Send) -> str | None:
     """The link stands in the task itself."""
     return (await poll(upstream_id, site, send)).link
+
+
+def id_in_callback(body: Mapping[str, Any]) -> str | None:
+    """None: it is never told where to call. An address must be of the same origin as the one that is set for the token
+    at their site, which is not known here, and a create with any other may be refused (FACTS 2.4)."""
+    return None
 
 
 async def balance(site: Site, send: Send) -> Funds | None:

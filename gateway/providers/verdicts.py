@@ -149,7 +149,8 @@ def _is_envelope(reply: Reply) -> bool:
 
 def fit_to_show(text: str) -> str:
     """An upstream's sentence on one line, bounded, without anything that looks like a credential."""
-    line = " ".join(text.split())
+    # A NUL is nothing that PostgreSQL can keep, and no control character is meant for people.
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return _SECRET.sub("***", line)[:_MESSAGE_CHARACTERS_MAX]
 
 

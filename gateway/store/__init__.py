@@ -24,6 +24,9 @@ stay in here.
     registry.py  the face of all this
     callers.py   virtual keys and teams made while the gateway runs, and the freeze
     books.py     what a person asks: pages of tasks, the story of one, who spent what
+    outbox.py    whom to tell of the end of a task, and how far that has come
+    rests.py     how the upstreams stand, for all processes together
+    leases.py    which process watches which running task
     journal.py   the way out when the database fails after the upstream said yes
 """
 
@@ -32,26 +35,38 @@ from gateway.store.callers import Callers, NameTaken, NameUnknown
 from gateway.store.database import Database, StorageRefused
 from gateway.store.journal import Journal, Kept
 from gateway.store.lane import RuleBroken
-from gateway.store.moves import ReceiptTaken, Verdict, Wait, WrongState
+from gateway.store.leases import LEASE_S, Leases, Others
+from gateway.store.moves import CANCELLED, ReceiptTaken, Verdict, Wait, WrongState
+from gateway.store.outbox import Fate, Letter, Outbox
 from gateway.store.preparing import NEWEST_REVISION, SchemaRefused, SchemaTooNew, migrate, prepare, revision_of
 from gateway.store.presence import Presence
 from gateway.store.registry import Registry
+from gateway.store.rests import KeyFull, Rests
 
 __all__ = [
+    "CANCELLED",
     "GROUPS",
+    "LEASE_S",
     "NEWEST_REVISION",
     "Attempt",
     "Books",
     "Callers",
     "Database",
     "Entry",
+    "Fate",
     "Journal",
     "Kept",
+    "KeyFull",
+    "Leases",
+    "Letter",
     "NameTaken",
     "NameUnknown",
+    "Others",
+    "Outbox",
     "Presence",
     "ReceiptTaken",
     "Registry",
+    "Rests",
     "RuleBroken",
     "SchemaRefused",
     "SchemaTooNew",

@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 def lock(connection: Connection, *names: str) -> None:
     """Nobody else holds one of these names until this step's transaction has ended.
 
-    Every step must take all its names with one call: they are locked in one order everywhere, so that no two steps wait
-    for each other. (Two that do are told so by the database, and run again: `postgres.py`.) Two names that share a hash
-    only wait for each other needlessly. Waiting too long is StorageDown.
+    The names of one call are locked in one order everywhere; a step that calls twice must do so in the order in which
+    all others do (owners, then the queue), so that no two wait for each other. Two that do are told so by the database,
+    and run again (`postgres.py`). Two names that share a hash only wait for each other needlessly. Waiting too long is
+    StorageDown.
     """
     if connection.dialect.name == "postgresql" and names:
         keys = sorted({_key(name) for name in names})

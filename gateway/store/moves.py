@@ -11,12 +11,14 @@ from typing import Any, Self
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from gateway.errors import GatewayError, QueueFull, UpstreamError
-from gateway.store import ledger
+from gateway.keys import Limit
+from gateway.store import films, ledger, outbox
 from gateway.store.accounts import lock_owners
 from gateway.store.limits import judge_limits
 from gateway.store.locks import lock
 from gateway.store.prepared import Prepared
 from gateway.store.queries import find, opened_by
+from gateway.store.rests import judge_key
 from gateway.store.rows import OPENED_COLUMNS, changes_of, request_text, row_of
 from gateway.store.schema import attempts, tasks, waiting
 from gateway.store.twins import find_twin, free_key, keep_key
@@ -41,6 +43,8 @@ TOUCH_S = (
     60  # how stale the stored `looked_at` may become while looks find nothing new: a write a minute, not one a look
 )
 
+CANCELLED = "cancelled"
+"""The code of a task whose owner wanted it no more, and needs nobody to tell him so."""
 _UNEXPLAINED = Failure("generation_failed", "The upstream reported that the generation failed.")
 
 
@@ -97,6 +101,12 @@ _END_ATTEMPT = Prepared(
     update(attempts).where(attempts.c.task_id == bindparam("of_task"), attempts.c.number == bindparam("of_attempt")),
     ["outcome", "ended_at", "row", "http_status", "reason", "reserved"],
 )
+# Why it was in doubt stays to be read.
+_ADOPT_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.task_id == bindparam("of_task"), attempts.c.number == bindparam("of_attempt"))
+    .values(outcome="accepted", reason="adopted")
+)
 _HIDE = update(tasks).where(tasks.c.id == bindparam("of_task")).values(hidden=True)
 _TOUCH = update(tasks).where(tasks.c.id == bindparam("of_task")).values(looked_at=bindparam("at"))
 _WAIT = insert(waiting)
@@ -132,8 +142,12 @@ def open_task(
     return task
 
 
-def dispatch(connection: Connection, task: Task, route: Route, owner: int, now: float) -> Task:
-    """Queued → opened: there is room on a key."""
+def dispatch(
+    connection: Connection, task: Task, route: Route, owner: int, now: float, limit: Limit | None = None
+) -> Task:
+    """Queued → opened: there is room on a key. Raises KeyFull where all processes together leave none."""
+    if limit is not None:
+        judge_key(connection, limit, now)
     dispatched = _move(
         connection,
         "dispatch",
@@ -159,7 +173,8 @@ def requeue(connection: Connection, task: Task, verdict: Verdict, wait: Wait, no
 def drop(connection: Connection, task_id: int, failure: Failure, now: float) -> Task:
     """Queued → failed: it waited too long, or its owner wants it no more. Nothing was sent, nothing is spent."""
     task = _found(connection, "drop", task_id)
-    dropped = _end(connection, "drop", task, Money.RELEASED, now, state=State.FAILED, failure=failure)
+    is_told = failure.code != CANCELLED
+    dropped = _end(connection, "drop", task, Money.RELEASED, now, is_told=is_told, state=State.FAILED, failure=failure)
     connection.execute(_WAITS_NO_MORE, {"of_task": task.id})
     free_key(connection, task.id)
     return dropped
@@ -194,9 +209,14 @@ def doubt(connection: Connection, task: Task, verdict: Verdict, now: float) -> T
     return doubted
 
 
-def abandon(connection: Connection, task: Task, failure: Failure, verdict: Verdict, now: float) -> Task:
-    """Opened or unconfirmed → refused: surely nothing was bought."""
-    abandoned = _end(connection, "abandon", task, Money.RELEASED, now, state=State.REFUSED, failure=failure)
+def abandon(
+    connection: Connection, task: Task, failure: Failure, verdict: Verdict, now: float, is_told: bool = False
+) -> Task:
+    """Opened or unconfirmed → refused: surely nothing was bought. `is_told`: its caller already has the task's id, so
+    the answer to its create cannot say so any more, and the callback must."""
+    abandoned = _end(
+        connection, "abandon", task, Money.RELEASED, now, is_told=is_told, state=State.REFUSED, failure=failure
+    )
     _end_attempt(connection, task, "refused", now, verdict)
     free_key(connection, task.id)
     return abandoned
@@ -299,7 +319,7 @@ def adopt(connection: Connection, task_id: int, receipt: Receipt, now: float) ->
         finished_at=None,
         failure=None,
     )
-    _end_attempt(connection, task, "accepted", now, Verdict("adopted"))
+    connection.execute(_ADOPT_ATTEMPT, {"of_task": task.id, "of_attempt": task.attempts, "ended_at": now})
     return running
 
 
@@ -316,7 +336,7 @@ def resolve(connection: Connection, task_id: int, money: Money, reason: str, now
         return released
     if task.money is not Money.SUSPENDED:
         raise WrongState(task_id, "resolve", task.state)
-    return _end(connection, "resolve", task, money, task.finished_at or now, at=now, reason=reason)
+    return _end(connection, "resolve", task, money, task.finished_at or now, at=now, reason=reason, is_told=False)
 
 
 def recover(connection: Connection, now: float, owners: frozenset[int] | None) -> int:
@@ -343,12 +363,18 @@ def _end(
     *,
     at: float | None = None,
     reason: str | None = None,
+    is_told: bool = True,
     **changes: Any,
 ) -> Task:
-    """A move that ends a task, and takes its money where it goes, in the one transaction."""
+    """A move that ends a task, and takes its money where it goes, in the one transaction; `is_told` by callback, where
+    the caller wished for one."""
     lock_owners(connection, task.caller, task.team)
     ended = _move(connection, move, task, money=money, finished_at=finished_at, **changes)
     ledger.move(connection, task, money, finished_at if at is None else at, reason)
+    if ended.state is State.COMPLETED:
+        films.finish(connection, ended, finished_at)
+    if is_told and task.request.callback_url is not None:
+        outbox.write(connection, ended, finished_at)
     return ended
 
 

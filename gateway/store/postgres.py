@@ -58,7 +58,7 @@ _CONNECTING: Mapping[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "target_session_attrs": "read-write",  # of several hosts, the one that may write
+    "target_session_attrs": "primary",  # of several hosts, the one that can write
 }
 _SESSION = "; ".join(
     (
@@ -119,7 +119,8 @@ def engine_of(url: URL, *, is_patient: bool = False) -> Engine:
                 raise
         except psycopg.Error as error:
             failed_at, failed_with = time.monotonic(), str(error)
-            raise
+            # An address with an option that is none, too: whatever the reason, there is no storage.
+            raise psycopg.OperationalError(failed_with) from None
         return connection
 
     engine = create_engine(

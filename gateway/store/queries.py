@@ -14,7 +14,8 @@ LIVE = (State.OPENED, State.RUNNING, State.UNCONFIRMED)
 HELD = (State.QUEUED, *LIVE)
 """The states in which the price of a task is set aside."""
 
-_LAST_ATTEMPT = and_(attempts.c.task_id == tasks.c.id, attempts.c.number == tasks.c.attempts)
+LAST_ATTEMPT = and_(attempts.c.task_id == tasks.c.id, attempts.c.number == tasks.c.attempts)
+"""Joins a task with the attempt that counts."""
 _FIND = Prepared(select(*COLUMNS).where(tasks.c.id == bindparam("task_id")))
 
 
@@ -45,11 +46,19 @@ def running(connection: Connection, not_looked_since: float, limit: int) -> list
     return [task_of(row) for row in connection.execute(query)]
 
 
+def finished_lately(connection: Connection, at_most: int) -> list[Task]:
+    """The completed ones among the newest tasks, the oldest first. Of the newest alone, so that it costs the same
+    however many there are."""
+    newest = select(tasks.c.id).order_by(tasks.c.id.desc()).limit(at_most).subquery()
+    query = select(*COLUMNS).join(newest, newest.c.id == tasks.c.id).where(tasks.c.state == State.COMPLETED.value)
+    return [task_of(row) for row in connection.execute(query.order_by(tasks.c.id))]
+
+
 def unconfirmed(connection: Connection, before: float, limit: int) -> list[Task]:
     """Tasks that have been in doubt since before this time, the oldest doubt first."""
     query = (
         select(*COLUMNS)
-        .join(attempts, _LAST_ATTEMPT)
+        .join(attempts, LAST_ATTEMPT)
         .where(tasks.c.state == State.UNCONFIRMED, attempts.c.ended_at < before)
         .order_by(attempts.c.ended_at, tasks.c.id)
         .limit(limit)
@@ -61,7 +70,7 @@ def opened(connection: Connection, before: float, limit: int) -> list[Task]:
     """Tasks whose last attempt began before this time and has no outcome, the oldest attempt first."""
     query = (
         select(*COLUMNS)
-        .join(attempts, _LAST_ATTEMPT)
+        .join(attempts, LAST_ATTEMPT)
         .where(tasks.c.state == State.OPENED, attempts.c.started_at < before)
         .order_by(attempts.c.started_at, tasks.c.id)
         .limit(limit)
@@ -71,7 +80,7 @@ def opened(connection: Connection, before: float, limit: int) -> list[Task]:
 
 def opened_by(connection: Connection, owners: Collection[int] | None) -> list[Task]:
     """Tasks that these processes were sending; None: whoever was."""
-    query = select(*COLUMNS).join(attempts, _LAST_ATTEMPT).where(tasks.c.state == State.OPENED.value)
+    query = select(*COLUMNS).join(attempts, LAST_ATTEMPT).where(tasks.c.state == State.OPENED.value)
     if owners is not None:
         query = query.where(attempts.c.owner.in_(owners))
     return [task_of(row) for row in connection.execute(query)]
@@ -101,7 +110,7 @@ def waiting_since(connection: Connection, before: float) -> list[int]:
 
 def senders(connection: Connection) -> set[int]:
     """The processes that some opened task belongs to."""
-    owners = select(attempts.c.owner).distinct().join(tasks, _LAST_ATTEMPT).where(tasks.c.state == State.OPENED.value)
+    owners = select(attempts.c.owner).distinct().join(tasks, LAST_ATTEMPT).where(tasks.c.state == State.OPENED.value)
     return set(connection.execute(owners).scalars())
 
 

@@ -12,7 +12,8 @@ from functools import partial
 from sqlalchemy import Connection, insert, select
 
 from gateway import ids
-from gateway.store import accounts, moves, queries, twins
+from gateway.keys import Limit
+from gateway.store import accounts, films, moves, queries, twins
 from gateway.store import audit as auditing
 from gateway.store.database import Database
 from gateway.store.lane import RuleBroken
@@ -125,9 +126,12 @@ class Registry:
         step = partial(moves.turn, task=task, verdict=verdict, route=route, owner=self._instance, now=now)
         return await self._db.run(step)
 
-    async def dispatch(self, task: Task, route: Route, now: float) -> Task:
-        """A task that waited gets a key: queued → opened, and its next attempt is intended."""
-        step = partial(moves.dispatch, task=task, route=route, owner=self._instance, now=now)
+    async def dispatch(self, task: Task, route: Route, now: float, limit: Limit | None = None) -> Task:
+        """A task that waited gets a key: queued → opened, and its next attempt is intended.
+
+        Raises KeyFull where that would be more than `limit` allows, with what all other processes use the key for.
+        """
+        step = partial(moves.dispatch, task=task, route=route, owner=self._instance, now=now, limit=limit)
         return await self._db.run(step)
 
     async def requeue(self, task: Task, verdict: Verdict, wait: Wait, now: float) -> Task:
@@ -150,9 +154,13 @@ class Registry:
         """It may have been accepted: opened → unconfirmed. The price stays held and nothing is sent again."""
         return await self._db.run(partial(moves.doubt, task=task, verdict=verdict, now=now))
 
-    async def abandon(self, task: Task, failure: Failure, verdict: Verdict, now: float) -> Task:
-        """Surely nothing was bought: opened or unconfirmed → refused."""
-        return await self._db.run(partial(moves.abandon, task=task, failure=failure, verdict=verdict, now=now))
+    async def abandon(
+        self, task: Task, failure: Failure, verdict: Verdict, now: float, *, is_told: bool = False
+    ) -> Task:
+        """Surely nothing was bought: opened or unconfirmed → refused. `is_told` by callback, because its caller has the
+        task's id already."""
+        step = partial(moves.abandon, task=task, failure=failure, verdict=verdict, now=now, is_told=is_told)
+        return await self._db.run(step)
 
     async def note(self, task_id: int, look: Look, now: float, *, failed_is_spent: bool = False) -> Task:
         """Write down what a look at the upstream found. A final task is returned as it is.
@@ -221,6 +229,44 @@ class Registry:
         step = partial(moves.recover, now=now, owners=None if owners is None else frozenset(owners))
         return await self._db.run(step)
 
+    # --- films -----------------------------------------------------------------------------------------------------
+
+    async def claim_films(self, now: float, *, lease_s: float, limit: int) -> list[tuple[Task, int]]:
+        """Films to fetch now, with the tries each has had; no other process gets them for `lease_s` seconds."""
+        if await self._db.read(films.count_due) == 0:  # the usual case needs no write
+            return []
+        return await self._db.run(partial(films.claim, now=now, lease_s=lease_s, limit=limit))
+
+    async def film_kept(self, task_id: int, byte_count: int, now: float) -> None:
+        """The film is in the archive."""
+        await self._db.run(partial(films.kept, task_id=task_id, byte_count=byte_count, now=now))
+
+    async def put_film_off(self, task_id: int, due_at: float) -> None:
+        """The film could not be fetched: again at this time."""
+        await self._db.run(partial(films.put_off, task_id=task_id, due_at=due_at))
+
+    async def lose_film(self, task_id: int) -> None:
+        """The film is nowhere any more."""
+        await self._db.run(partial(films.lose, task_id=task_id))
+
+    async def film_is_kept(self, task_id: int) -> bool | None:
+        """True where the archive has the film, False where it is gone, None where it has not been fetched."""
+        return await self._db.read(partial(films.is_kept, task_id=task_id))
+
+    async def expired_films(self, kept_before: float, *, limit: int) -> list[int]:
+        """The tasks whose films were kept before this time, the oldest first."""
+        return await self._db.read(partial(films.expired, kept_before=kept_before, limit=limit))
+
+    async def films_due(self) -> int:
+        """Finished films that are not kept."""
+        return await self._db.read(films.count_due)
+
+    async def forget_films(self, finished_before: float) -> int:
+        """What nobody fetched while its link lived is gone; returns how many films."""
+        if await self._db.read(films.count_due) == 0:
+            return 0
+        return await self._db.run(partial(films.forget_due, finished_before=finished_before))
+
     # --- questions -----------------------------------------------------------------------------------------------
 
     async def get(self, task_id: int) -> Task | None:
@@ -237,6 +283,10 @@ class Registry:
     async def running(self, not_looked_since: float, limit: int) -> list[Task]:
         """Running tasks whose last stored look is older than this, the longest neglected first."""
         return await self._db.read(partial(queries.running, not_looked_since=not_looked_since, limit=limit))
+
+    async def finished_lately(self, at_most: int) -> list[Task]:
+        """The completed ones among the newest tasks, the oldest first."""
+        return await self._db.read(partial(queries.finished_lately, at_most=at_most))
 
     async def unconfirmed(self, before: float, limit: int = _SWEPT_MAX) -> list[Task]:
         """Tasks whose doubt arose before this time (not: that were created before it), oldest doubt first."""

@@ -57,8 +57,11 @@ def row_of(task: Task) -> dict[str, Any]:
 
 
 def request_text(request: VideoRequest) -> str:
-    """What makes a request itself, as it is written down."""
-    return json.dumps(request.canonical(), separators=(",", ":"))
+    """What makes a request itself, as it is written down; with a callback, also where its links will lead."""
+    said = request.canonical()
+    if request.callback_url is not None:
+        said["reached_at"] = request.reached_at
+    return json.dumps(said, separators=(",", ":"))
 
 
 def request_of(text: str, dialect: str) -> VideoRequest:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -135,6 +136,9 @@ attempts = Table(
     sqlite_with_rowid=False,
 )
 
+# How often a key was used in the last minute, by all processes, is counted where that is limited (`rests.py`).
+Index("attempts_lately", attempts.c.upstream, attempts.c.key_id, attempts.c.started_at)
+
 # What an idempotency key stands for. A task that surely was not bought frees its key.
 idempotency = Table(
     "idempotency",
@@ -217,6 +221,80 @@ waiting = Table(
     Column("request", Text, nullable=False),
 )
 Index("waiting_turn", waiting.c.caller, waiting.c.model, waiting.c.task_id)
+
+# Whom to tell of the end of a task (`outbox.py`), written in the transaction that ends it. A task that a person takes
+# up again ends once more, and is told of once more.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey("tasks.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("host", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", Double, nullable=False),  # and while somebody delivers it, when his time is over
+    Column("taken", Integer, nullable=False),  # how often it was: who took it before has no more to say
+    Column("failures", Integer, nullable=False),
+    Column("body", LargeBinary),  # from the first attempt to the last, so that all of them say the same
+    Column("answer", Text),  # the last one: a status, or why there is none
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    CheckConstraint(_one_of("state", ("due", "delivered", "given_up", "withdrawn")), name="state_is_listed"),
+    CheckConstraint("(state = 'due') = (ended_at IS NULL)", name="ended_is_not_due"),
+    sqlite_with_rowid=False,
+)
+_is_due = outbox.c.state == "due"
+Index("outbox_due", outbox.c.due_at, outbox.c.host, sqlite_where=_is_due, postgresql_where=_is_due)
+
+# What became of the film of each completed task: `due` to be fetched, `kept` in the archive, or `gone`.
+films = Table(
+    "films",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey("tasks.id"), primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", Double, nullable=False),  # not fetched before; a process that fetches it puts it off for the rest
+    Column("tries", Integer, nullable=False),
+    Column("bytes", BigInteger),
+    Column("kept_at", Double),
+    CheckConstraint(_one_of("state", ("due", "kept", "gone")), name="film_state_is_known"),
+    CheckConstraint("state <> 'kept' OR (bytes > 0 AND kept_at IS NOT NULL)", name="kept_is_counted"),
+)
+_is_due = films.c.state == "due"
+Index("films_due", films.c.due_at, sqlite_where=_is_due, postgresql_where=_is_due)
+_is_kept = films.c.state == "kept"
+Index("films_kept", films.c.kept_at, sqlite_where=_is_kept, postgresql_where=_is_kept)
+
+# Who watches what (`leases.py`): the processes that say they are there, and the running tasks that each has taken.
+watchers = Table(
+    "watchers",
+    metadata,
+    Column("instance", Integer, primary_key=True, autoincrement=False),
+    Column("until", Double, nullable=False),
+)
+leases = Table(
+    "leases",
+    metadata,
+    Column("task_id", _TaskId, ForeignKey("tasks.id"), primary_key=True, autoincrement=False),
+    Column("holder", Integer, nullable=False),
+)
+Index("leases_holder", leases.c.holder)
+
+# What was learnt of an upstream, of an account there, of a key, or of a key and a model; the names that a rest does not
+# need are empty. Infinity is until somebody acts.
+rests = Table(
+    "rests",
+    metadata,
+    Column("upstream", Text, primary_key=True),
+    Column("why", Text, primary_key=True),
+    Column("whose", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("until", Double, nullable=False),
+    Column("streak", Integer, nullable=False),
+    Column("learnt_at", Double, nullable=False),
+    Column("credential", Text, nullable=False),
+    CheckConstraint(_one_of("why", ("cooling", "resting", "exhausted", "retired", "barred")), name="why_is_known"),
+    CheckConstraint("streak >= 0", name="streak_is_counted"),
+    sqlite_with_rowid=False,
+)
 
 # Keys and teams made while the gateway runs. A key is known by the digest of its text, which is shown once, not kept.
 virtual_keys = Table(

@@ -20,11 +20,11 @@ from gateway.errors import (
     Unauthenticated,
     UnknownTask,
 )
-from gateway.flows import callers, decisions, overview
+from gateway.flows import callers, decisions, neighbours, overview
 from gateway.parts import Parts
 from gateway.secret import Secret
 from gateway.store import NameTaken, NameUnknown, ReceiptTaken
-from gateway.video import Balance
+from gateway.video import Balance, Route
 from gateway.virtual_keys import read_key, read_team, read_team_change
 from gateway.web.auth import presented
 from gateway.web.body import read_body
@@ -89,6 +89,7 @@ class Admin:
             "/admin/tasks/{id}/settle": {"POST": self._settle},
             "/admin/reconcile": {"POST": self._reconcile},
             "/admin/upstreams": {"GET": self._upstreams},
+            "/admin/upstreams/{name}/keys/{id}/recover": {"POST": self._recover_key},
             "/admin/freeze": {"POST": self._freeze},
             "/admin/unfreeze": {"POST": self._unfreeze},
         }
@@ -178,6 +179,12 @@ class Admin:
     async def _upstreams(self, exchange: Exchange) -> tuple[int, Any]:
         _fields_of_query(exchange)
         return 200, {"upstreams": overview.upstreams(self._parts)}
+
+    async def _recover_key(self, exchange: Exchange) -> tuple[int, Any]:
+        await _no_body(exchange)
+        route = Route(exchange.path_param("name"), exchange.path_param("id"))
+        ended = await neighbours.recover_here(route, self._parts)
+        return 200, {"upstream": route.upstream, "key": route.key_id, "ended": ended}
 
     async def _freeze(self, exchange: Exchange) -> tuple[int, Any]:
         await _no_body(exchange)

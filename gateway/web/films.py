@@ -8,10 +8,10 @@ from time import perf_counter
 from gateway import ids, jsontext, links
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import FileDialect
+from gateway.egress import Answer as Film
 from gateway.errors import InvalidRequest, NotReady, ResultExpired, Unauthenticated, UnknownTask
 from gateway.flows import content, poll
 from gateway.parts import Parts
-from gateway.upstreams import Film
 from gateway.video import Status, Task
 from gateway.web.choice import told_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream

@@ -36,6 +36,7 @@ class Operations:
     async def metrics(self, exchange: Exchange) -> Answer:
         counts = await self._parts.registry.state_counts()
         self._parts.metrics.count_tasks({state.value: count for state, count in counts.items()})
+        self._parts.metrics.count_expiring(await self._parts.registry.films_due())
         money = await self._parts.books.balances(*self._parts.admission.owners(), self._parts.clock())
         self._parts.metrics.count_money(*money)
         return Answer(200, self._parts.metrics.exposition(), content_type=_METRICS_TYPE)

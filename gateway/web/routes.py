@@ -11,6 +11,7 @@ from gateway.dialects.speaking import Action, Endpoint
 from gateway.errors import InvalidRequest, UnknownRoute
 from gateway.metrics import METHODS, Metrics
 from gateway.web.dispatch import Dispatch, is_plain
+from gateway.web.events import Events
 from gateway.web.exchange import Answer, Exchange, Handler
 from gateway.web.films import Films
 from gateway.web.operations import Operations
@@ -19,6 +20,7 @@ from gateway.web.surface import Surface, Way
 from gateway.web.videos import Videos
 
 CONTENT_PATH = "/v1/videos/{id}/content"
+EVENTS_PATH = "/v1/tasks/{id}/events"
 MODELS_PATH = "/v1/models"
 _HEALTH = ("/healthz", "/health", "/health/liveliness")
 _READINESS = ("/readyz", "/health/readiness")
@@ -37,6 +39,7 @@ _BESIDE_IDS = ("/v1/videos/characters", "/v1/videos/edits", "/v1/videos/extensio
 def build_routes(
     videos: Videos,
     films: Films,
+    events: Events,
     operations: Operations,
     passthrough: Passthrough,
     metrics: Metrics,
@@ -57,6 +60,7 @@ def build_routes(
         speakers = (prefix[1:],) if prefix else ()
         film = Way(films.film(speakers), Action.CONTENT, speakers)
         ways[prefix + CONTENT_PATH].update(GET=film, HEAD=film)
+        ways[prefix + EVENTS_PATH].update(GET=Way(events.events(speakers), Action.READ, speakers))
         ways[prefix + MODELS_PATH].update(GET=Way(passthrough.models(videos.models), Action.OTHER, speakers))
     for path in _HEALTH:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.health))

@@ -20,6 +20,8 @@ log = logging.getLogger("reelgate.web")
 
 Result = TypeVar("Result")
 
+_BODILESS = frozenset({204, 304})  # say nothing of a body either
+
 
 class ClientGone(Exception):
     """The client left before its request was read: there is nobody to answer."""
@@ -153,6 +155,10 @@ class Surface:
 async def _deliver(answer: Answer | Stream, exchange: Exchange, send: Send) -> None:
     headers = [*answer.headers, (b"x-request-id", exchange.request_id.encode())]
     if isinstance(answer, Answer):
+        if answer.status in _BODILESS:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
         headers.append((b"content-type", answer.content_type))
         headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -6,6 +6,7 @@ from gateway import ids
 from gateway.dialects.speaking import View
 from gateway.errors import InvalidRequest, UnknownTask
 from gateway.flows import content, poll
+from gateway.flows.outlook import Outlook, outlook
 from gateway.money import render_micros
 from gateway.parts import Parts
 from gateway.video import Caller, Task
@@ -23,7 +24,6 @@ class Tasks:
         self._parts = parts
         self._doorkeeper = doorkeeper
         self._public_url = public_url
-        self._poll_headers = _poll_headers(parts.settings.min_interval_s)
 
     def admit(self, exchange: Exchange) -> Caller:
         """The caller of a request. Raises Unauthenticated."""
@@ -48,7 +48,7 @@ class Tasks:
             headers.append((b"x-reelgate-upstream", task.upstream.encode()))
         if task.price is not None:
             headers.append((b"x-reelgate-price", f"{render_micros(task.price)} {task.currency}".encode()))
-        return headers if task.is_final else headers + self._poll_headers
+        return headers if task.is_final else headers + _poll_headers(outlook(task, self._parts))
 
 
 def _named(exchange: Exchange, query_id: str | None) -> int:
@@ -62,7 +62,7 @@ def _named(exchange: Exchange, query_id: str | None) -> int:
     return number
 
 
-def _poll_headers(interval_s: float) -> HeaderList:
-    """When asking again is worth it: not before the next look."""
-    after_ms = min(_POLL_AFTER_MAX_MS, max(_POLL_AFTER_MIN_MS, math.ceil(interval_s * 1000)))
-    return [(b"openai-poll-after-ms", b"%d" % after_ms), (b"retry-after", b"%d" % max(1, math.ceil(interval_s)))]
+def _poll_headers(likely: Outlook) -> HeaderList:
+    """When asking again is worth it: once, and for a client that asks in a fixed rhythm."""
+    after_ms = min(_POLL_AFTER_MAX_MS, max(_POLL_AFTER_MIN_MS, math.ceil(likely.pause_s * 1000)))
+    return [(b"openai-poll-after-ms", b"%d" % after_ms), (b"retry-after", b"%d" % max(1, math.ceil(likely.news_in_s)))]

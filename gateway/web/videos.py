@@ -3,23 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from time import perf_counter
 
 from gateway import ids, jsontext
 from gateway.dialects import DIALECTS
-from gateway.dialects.speaking import Lister
+from gateway.dialects.speaking import Lister, View
 from gateway.errors import InvalidRequest
-from gateway.flows import content, poll, queue
-from gateway.flows.quote import quote
+from gateway.flows import content, poll, queue, wait
+from gateway.flows.outlook import Outlook, outlook
+from gateway.flows.quote import Quote, quote
 from gateway.flows.submit import submit
+from gateway.money import render_micros
 from gateway.parts import Parts
 from gateway.video import Caller, State, Task
 from gateway.web.body import read_body
 from gateway.web.choice import choose_dialect
-from gateway.web.exchange import Answer, Exchange, Handler
+from gateway.web.exchange import Answer, Exchange, Handler, HeaderList
+from gateway.web.surface import unless_left
 from gateway.web.tasks import Tasks
+from gateway.web.waiting import tagged, unless_known, wanted_wait_s
 from gateway.web.wishes import read_wishes, wants_dry_run
 
 LIST_LIMIT, LIST_LIMIT_MAX = 20, 100
+_SAME_LINK_PART = 0.25  # of a link's life, in which one link is as good as the next
+# A proxy that finds the headers too long (some take 4 KiB in all) answers 502 for a video that was bought.
+WARNINGS_BYTES_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,8 @@ class Videos:
             dialect = DIALECTS[exchange.dialect]
             request = dialect.parse(body)
             if is_dry_run:
-                told, why = await quote(request, caller, self._parts, wishes.price_max)
-                return Answer(200, jsontext.write(told), [(b"x-reelgate-upstream-reason", why.encode("ascii"))])
+                quoted = await quote(request, caller, self._parts, wishes.price_max)
+                return Answer(200, jsontext.write(quoted.body), self._reasons(quoted))
             submission = submit(request, caller, self._parts, wishes)
             try:
                 task = await submission.answer(settings.answer_within_s)
@@ -68,7 +76,7 @@ class Videos:
             exchange.task = task
             headers = [*self._tasks.headers(task)]
             if submission.warnings:
-                headers.append((b"x-reelgate-warnings", jsontext.write_ascii(submission.warnings)))
+                headers.append((b"x-reelgate-warnings", fit_for_header(submission.warnings)))
             if task.submission is not None:
                 headers.append((b"x-should-retry", b"false"))
             if submission.is_replay:
@@ -84,7 +92,13 @@ class Videos:
         async def handle(exchange: Exchange) -> Answer:
             exchange.dialect = speaker
             task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
-            return self._rendered(task, speaker, exchange)
+            wait_s = wanted_wait_s(exchange)
+            if wait_s is not None and not task.is_final:
+                task = await self._awaited(task, wait_s, exchange)
+            answer = self.rendered(task, speaker, exchange)
+            if wait_s is not None:
+                answer = replace(answer, headers=[*answer.headers, (b"preference-applied", b"wait=%d" % wait_s)])
+            return unless_known(answer, exchange)
 
         return handle
 
@@ -103,7 +117,7 @@ class Videos:
             after = await self._after(query.get("after"), caller)
             found = await self._parts.registry.of_caller(caller, limit + 1, after=after, oldest_first=order == "asc")
             newest = [self._parts.memory.tasks.get(task.id, task) for task in found[:limit]]
-            shown = [(task, self._tasks.view(task, exchange)) for task in newest]
+            shown = [self._shown(task, exchange, outlook(task, self._parts)) for task in newest]
             return Answer(200, jsontext.write(dialect.render_list(shown, has_more=len(found) > limit)))
 
         return handle
@@ -142,6 +156,13 @@ class Videos:
         ]
         return Answer(200, jsontext.write({"object": "list", "data": data}))
 
+    def _reasons(self, quoted: Quote) -> HeaderList:
+        headers: HeaderList = [(b"x-reelgate-upstream-reason", quoted.why.encode("ascii"))]
+        if quoted.budget_left is not None:
+            left = f"{render_micros(quoted.budget_left)} {self._parts.settings.currency}"
+            headers.append((b"x-reelgate-budget-left", left.encode("ascii")))
+        return headers
+
     async def _after(self, spelling: str | None, caller: Caller) -> int | None:
         if spelling is None:
             return None
@@ -151,22 +172,50 @@ class Videos:
             raise InvalidRequest.at("after", "there is no such task to list after")
         return number
 
-    def _rendered(self, task: Task, speaker: str, exchange: Exchange) -> Answer:
+    async def _awaited(self, task: Task, wait_s: int, exchange: Exchange) -> Task:
+        """The task as soon as its status is another one. A client that leaves meanwhile is waited for no longer."""
+        started = perf_counter()
+        try:
+            exchange.task = task = await unless_left(wait.for_status(task, wait_s, self._parts), exchange)
+        finally:
+            exchange.waiting.total_s += perf_counter() - started
+        return task
+
+    def rendered(self, task: Task, speaker: str, exchange: Exchange) -> Answer:
         """The poll answer, from memory while the task has not changed. A gateway link is signed anew for each."""
         if task.is_final and content.has_gateway_link(task, self._parts):
-            return self._render(task, speaker, exchange)
+            answer = self._render(task, speaker, exchange, outlook(task, self._parts))
+            return tagged(answer, self.state(task, speaker, exchange))
         key = (task.id, speaker)
         entry = self._parts.memory.rendered.get(key)
-        if entry is not None and entry[0] is task:
-            kept: Answer = entry[1]
+        if entry is not None and entry[0] is task and self._parts.clock() < entry[1]:
+            kept: Answer = entry[2]
             return kept
-        answer = self._render(task, speaker, exchange)
-        self._parts.memory.rendered[key] = (task, answer)
+        likely = outlook(task, self._parts)
+        answer = self._render(task, speaker, exchange, likely)
+        answer = tagged(answer, answer.body)
+        self._parts.memory.rendered[key] = (task, likely.good_until, answer)
         return answer
 
-    def _render(self, task: Task, speaker: str, exchange: Exchange) -> Answer:
-        body = DIALECTS[speaker].render_task(task, self._tasks.view(task, exchange))
+    def state(self, task: Task, speaker: str, exchange: Exchange) -> bytes:
+        """What makes two answers about a task the same: what they say, but for a gateway's link, of which each has
+        its own. A client that is told that nothing has changed keeps a link that is good for most of its life."""
+        if not (task.is_final and content.has_gateway_link(task, self._parts)):
+            return self.rendered(task, speaker, exchange).body
+        period = int(self._parts.clock() // max(1.0, self._parts.settings.link_ttl_s * _SAME_LINK_PART))
+        return jsontext.write([DIALECTS[speaker].render_task(task, View()), exchange.base_url(), period])
+
+    def _render(self, task: Task, speaker: str, exchange: Exchange, likely: Outlook) -> Answer:
+        body = DIALECTS[speaker].render_task(*self._shown(task, exchange, likely))
         return Answer(200, jsontext.write(body), self._tasks.headers(task))
+
+    def _shown(self, task: Task, exchange: Exchange, likely: Outlook) -> tuple[Task, View]:
+        """The task as callers see it: with what is likely of it."""
+        view = self._tasks.view(task, exchange)
+        if task.is_final:
+            return task, view
+        shown = replace(task, progress=likely.progress) if likely.is_estimate else task
+        return shown, replace(view, expected_s=likely.expected_s, is_estimate=likely.is_estimate)
 
 
 def as_first_told(task: Task) -> Task:
@@ -174,6 +223,16 @@ def as_first_told(task: Task) -> Task:
     if task.submission is not None:
         return task
     return replace(task, state=State.RUNNING, generating=False, progress=0, failure=None, link=None, finished_at=None)
+
+
+def fit_for_header(warnings: Sequence[str]) -> bytes:
+    """As many warnings as `WARNINGS_BYTES_MAX` has room for, and how many more there are, as a JSON array in ASCII."""
+    for kept in range(len(warnings), -1, -1):
+        more = [] if kept == len(warnings) else [f"and {len(warnings) - kept} more; a dry run tells all"]
+        told = jsontext.write_ascii([*warnings[:kept], *more])
+        if len(told) <= WARNINGS_BYTES_MAX:
+            break
+    return told
 
 
 def _lister(speaker: str) -> Lister:

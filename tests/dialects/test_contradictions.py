@@ -7,7 +7,7 @@ import pytest
 from gateway.catalog import Catalog, judge
 from gateway.dialects import evolink
 from gateway.dialects.speaking import Action
-from gateway.errors import Internal, ModelNotAllowed
+from gateway.errors import BudgetSpent, Internal, ModelNotAllowed
 from gateway.video import Mode, Offer, VideoRequest
 from tests.dialects.factory import SPOKEN, parse, understood
 

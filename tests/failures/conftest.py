@@ -8,7 +8,8 @@ import ssl
 import pytest
 
 from gateway.catalog import Catalog
-from gateway.flows import carry, sweep
+from gateway.durations import Durations
+from gateway.flows import carry, sweep, watch
 from gateway.parts import Parts
 from gateway.store import sqlite
 from tests.fakes.upstream import invalid_names_fail
@@ -17,16 +18,19 @@ _TRUST = functools.cache(ssl.create_default_context)
 _CATALOG = functools.cache(Catalog.shipped)
 
 
-async def _sweep_only_when_told(parts: Parts) -> None:
+async def _only_when_told(parts: Parts) -> None:
     await asyncio.Event().wait()
 
 
 @pytest.fixture(autouse=True)
 def quick_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", invalid_names_fail(socket.getaddrinfo))
-    monkeypatch.setattr(sweep, "run", _sweep_only_when_told)
+    for background in (sweep, watch):
+        monkeypatch.setattr(background, "run", _only_when_told)
     monkeypatch.setattr(carry, "ONCE_MORE_AFTER_S", 0.02)  # one test keeps the real second
     # Some hundred gateways are opened here. None of them meets a power cut, and these are most of what one costs.
     monkeypatch.setattr(sqlite, "_WRITER", ("PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON"))
     monkeypatch.setattr(ssl, "create_default_context", _TRUST)
-    monkeypatch.setattr(Catalog, "shipped", lambda prices: _CATALOG())
+    monkeypatch.setattr(Catalog, "shipped", lambda prices, forwards_unknown: _CATALOG())
+    # When a look pays is not what is tested here: one is due whenever the shortest interval is over.
+    monkeypatch.setattr(Durations, "look_after", lambda self, kind, age_s, min_s, max_s, roll: min_s)

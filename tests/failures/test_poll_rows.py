@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import LookFailed
-from gateway.flows import sweep
 from gateway.keys import KeyState
 from gateway.video import State
-from tests.failures.world import PRICE, Clock, Key, Place, World, open_world, secret
+from tests.failures.world import FIRST_LOOK_S, PRICE, Clock, Key, Place, World, open_world, secret
 from tests.fakes.upstream import (
     HTML,
     Behaviour,
@@ -75,6 +74,7 @@ async def running_task(folder: Path, **sections: Any) -> AsyncIterator[Scene]:
         open_world(folder, Place(fake.url), clock=clock, **sections) as world,
     ):
         created = await world.create()
+        clock.walk(FIRST_LOOK_S)
         yield Scene(world, fake, clock, created.json()["id"])
         assert len(fake.posts) == 1, "whatever a look finds, nothing is ever sent again"
 
@@ -355,6 +355,7 @@ def test_a_task_is_polled_with_the_key_that_submitted_it_even_when_that_key_is_r
                 fake.script.extend([answer(401, JSON)])
                 assert (await world.create("the third")).status_code == 503
                 assert world.key_states() == {"first/main": KeyState.RETIRED, "first/spare": KeyState.RETIRED}
+                clock.walk(FIRST_LOOK_S)
                 fake.looks.extend([DONE, DONE])
                 for created in (first, second):
                     assert (await world.poll(created.json()["id"]))["status"] == "completed"
@@ -380,11 +381,13 @@ def test_a_task_whose_key_is_no_longer_configured_is_not_polled_with_another(tmp
 
 def test_the_id_of_an_upstream_cannot_lead_a_look_astray(tmp_path: Path) -> None:
     async def play() -> None:
+        clock = Clock()
         async with (
             FakeUpstream([accept_as("../credits?x=1#y z")]) as fake,
-            open_world(tmp_path, Place(fake.url), clock=Clock()) as world,
+            open_world(tmp_path, Place(fake.url), clock=clock) as world,
         ):
             task_id = (await world.create()).json()["id"]
+            clock.walk(FIRST_LOOK_S)
             fake.looks.append(DONE)
             assert (await world.poll(task_id))["status"] == "completed"
             assert [get.path for get in fake.gets] == ["/v1/tasks/..%2Fcredits%3Fx%3D1%23y%20z"]
@@ -414,30 +417,13 @@ def test_however_many_poll_one_look_an_interval_goes_upstream(tmp_path: Path) ->
 
 def test_pollers_of_one_upstream_do_not_wait_for_each_others_tasks(tmp_path: Path) -> None:
     async def play() -> None:
-        async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=Clock()) as world:
+        clock = Clock()
+        async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=clock) as world:
             ids = [(await world.create(f"ship {number}")).json()["id"] for number in range(20)]
+            clock.walk(FIRST_LOOK_S)
             await asyncio.gather(*(world.poll(task_id) for task_id in ids * 5))
             assert Counter(get.path for get in fake.gets).most_common(1)[0][1] == 1
             assert len(fake.gets) == 20
-
-    asyncio.run(play())
-
-
-def test_a_task_that_nobody_polls_is_looked_after_by_the_sweep(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with running_task(tmp_path) as scene:
-            scene.fake.looks.append(look("processing", progress=10))
-            scene.clock.walk(31)
-            await sweep.sweep(scene.world.parts)
-            assert scene.looks == 1
-            await sweep.sweep(scene.world.parts)
-            assert scene.looks == 1, "not again before the longest interval"
-            scene.clock.walk(35)
-            scene.fake.looks.append(DONE)
-            await sweep.sweep(scene.world.parts)
-            assert await scene.state() is State.COMPLETED
-            assert (await scene.poll())["results"] == [FILM]
-            assert scene.looks == 2
 
     asyncio.run(play())
 

@@ -16,12 +16,12 @@ import pytest
 
 from gateway import serving
 from gateway.errors import StorageDown
-from gateway.flows import carry, receipts, sweep
+from gateway.flows import carry, receipts, sweep, watch
 from gateway.keys import KeyState
 from gateway.store import Database
 from gateway.store.journal import Journal
 from gateway.video import Mode, Offer, Route, State, VideoRequest
-from tests.failures.world import CREATE, LOCAL, PRICE, Clock, Key, Place, World, open_world
+from tests.failures.world import CREATE, FIRST_LOOK_S, LOCAL, PRICE, Clock, Key, Place, World, open_world
 from tests.fakes.upstream import (
     FakeUpstream,
     accept,
@@ -154,6 +154,8 @@ def test_t16_a_receipt_that_storage_cannot_take_survives_in_the_journal_and_a_re
             async with open_world(tmp_path, place, clock=clock) as world:
                 assert not journal.exists()
                 assert await world.states() == [State.RUNNING]
+                await watch.watch(watch.Watcher(), world.parts)  # it is nobody's since the restart
+                clock.walk(FIRST_LOOK_S)
                 fake.looks.append(look("completed", progress=100, results=[FILM]))
                 assert (await world.poll(task_id))["results"] == [FILM]
                 assert fake.gets[-1].path == "/v1/tasks/task-that-was-bought"
@@ -165,7 +167,8 @@ def test_t16_a_receipt_that_storage_cannot_take_survives_in_the_journal_and_a_re
 @pytest.mark.usefixtures("impatient_storage")
 def test_t16_the_journal_is_applied_as_soon_as_storage_is_back(tmp_path: Path) -> None:
     async def play() -> None:
-        async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=Clock()) as world:
+        clock = Clock()
+        async with FakeUpstream() as fake, open_world(tmp_path, Place(fake.url), clock=clock) as world:
             with held(world) as lock:
                 fake.on_post = lambda received: lock.take()
                 task_id = (await world.create()).json()["id"]
@@ -176,6 +179,7 @@ def test_t16_the_journal_is_applied_as_soon_as_storage_is_back(tmp_path: Path) -
             assert await world.parts.journal.replay(world.parts.registry) == 1
             assert await world.states() == [State.RUNNING]
             assert not world.parts.journal.path.exists()
+            clock.walk(FIRST_LOOK_S)
             fake.looks.append(look("completed", progress=100, results=[FILM]))
             assert (await world.poll(task_id))["status"] == "completed"
             assert len(fake.posts) == 1
@@ -263,10 +267,10 @@ def test_a_refusal_that_cannot_be_written_down_is_sent_nowhere_else(tmp_path: Pa
 @pytest.mark.parametrize("leaves", ["with FIN", "with RST"])
 def test_t17_a_client_that_leaves_in_the_middle_has_bought_exactly_one_video(leaves: str, tmp_path: Path) -> None:
     async def play() -> None:
-        gate = asyncio.Event()
+        gate, clock = asyncio.Event(), Clock()
         async with (
             FakeUpstream([gated(gate, accept())]) as fake,
-            open_world(tmp_path, Place(fake.url), clock=Clock()) as world,
+            open_world(tmp_path, Place(fake.url), clock=clock) as world,
         ):
             with serving.bind("127.0.0.1", 0) as listener:
                 async with serving.running(world.opened.app, listener):
@@ -289,6 +293,7 @@ def test_t17_a_client_that_leaves_in_the_middle_has_bought_exactly_one_video(lea
 
                     await until(is_running)
             task = await world.task()
+            clock.walk(FIRST_LOOK_S)
             assert (await world.poll(str(task.id)))["status"] == "processing"
             assert fake.accepted == len(fake.posts) == 1
 
@@ -319,10 +324,10 @@ QUICK = {"answer_within_s": 0.1}
 
 def test_a_slow_upstream_does_not_keep_the_client_waiting(tmp_path: Path) -> None:
     async def play() -> None:
-        gate = asyncio.Event()
+        gate, clock = asyncio.Event(), Clock()
         async with (
             FakeUpstream([gated(gate, accept())]) as fake,
-            open_world(tmp_path, Place(fake.url), clock=Clock(), server=QUICK) as world,
+            open_world(tmp_path, Place(fake.url), clock=clock, server=QUICK) as world,
         ):
             reply = await world.create()
             assert (reply.status_code, reply.json()["submission"]) == (200, "sending")
@@ -336,6 +341,7 @@ def test_a_slow_upstream_does_not_keep_the_client_waiting(tmp_path: Path) -> Non
                 return "submission" not in await world.poll(task_id)
 
             await until(is_running)
+            clock.walk(FIRST_LOOK_S)
             assert (await world.poll(task_id))["status"] == "processing"
             assert await world.states() == [State.RUNNING]
             assert_nothing_bought_twice(fake)

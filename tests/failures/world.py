@@ -16,9 +16,11 @@ from gateway.config import load
 from gateway.keys import KeyState
 from gateway.parts import Parts
 from gateway.video import Caller, State, Task
+from tests.world import anywhere
 
 PRICE = 280_000  # millionths, of the video that `create` orders
 CREATE = "/v1/videos/generations"
+FIRST_LOOK_S = 2  # after the start, with the shortest interval that is the default
 # No fake takes so long unless it is told to hang: a case that ends by a time-out says its own, shorter one.
 TIMEOUTS = {"connect_s": 60, "read_s": 60, "total_s": 120}
 PATIENT = {"answer_within_s": 60}  # nobody is answered early because the machine is slow
@@ -127,6 +129,7 @@ async def open_world(
     `timeouts` one by one."""
     database = folder / "reelgate.db"
     config = {
+        "preflight": {"images": "off"},  # nobody here has a network
         "queue": None,  # what a refusal means is seen at once
         "storage": {"url": f"sqlite:///{database}"},
         "upstreams": [_upstream(place, {**TIMEOUTS, **(timeouts or {})}) for place in places],
@@ -135,7 +138,7 @@ async def open_world(
     }
     path = folder / "config.yaml"
     path.write_text(json.dumps(config), "utf-8")  # JSON is YAML
-    async with gateway(load(path, {}), clock=clock) as opened:
+    async with gateway(load(path, {}), clock=clock, resolve=anywhere) as opened:
         transport = httpx.ASGITransport(opened.app)
         headers = {"authorization": "Bearer anyone"}
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.world import BASE
+from tests.world import BASE, laid_over
 
 ROOT = Path(__file__).parents[2]
 START_S = 120.0  # against hanging; a start takes a second where the machine has nothing else to do
@@ -80,7 +80,7 @@ def _fresh_name(folder: Path) -> str:
 
 def write_config(folder: Path, config: str = "") -> Path:
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump({**yaml.safe_load(BASE), **(yaml.safe_load(config) or {})}), "utf-8")
+    path.write_text(yaml.safe_dump(laid_over(BASE, config)), "utf-8")
     return path
 
 

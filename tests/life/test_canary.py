@@ -33,7 +33,7 @@ SECRETS = [*UPSTREAM_KEYS, VIRTUAL_KEY, OTHER_KEY, FILE_KEY, ADMIN_KEY, SIGNING_
 PROMPT = "quokka-serenade"
 IMAGE_TOKEN, IMAGE_PASSWORD, HOOK_TOKEN = "canary-image-token", "canary-image-password", "canary-hook-token"
 IMAGE = f"https://user:{IMAGE_PASSWORD}@img.example.com/a.png?X-Amz-Signature={IMAGE_TOKEN}"
-HOOK = f"https://hooks.example.com/done?token={HOOK_TOKEN}"
+HOOK = f"https://127.0.0.1:9/done?token={HOOK_TOKEN}"  # nobody listens there
 PRIVATE = [PROMPT, IMAGE_TOKEN, IMAGE_PASSWORD, HOOK_TOKEN]
 # What opens a film without a key belongs to whoever asked for it, and into no log.
 CAPABILITIES = ["signature=", "/films/task-unified"]
@@ -51,6 +51,7 @@ virtual_keys:
   - {{id: bob, value: {OTHER_KEY}}}
   - {{id: carol, value: {{file: "${{FOLDER}}/carol.key"}}}}
 polling: {{min_interval_s: 0.02, max_interval_s: 30}}
+preflight: {{images: "off", allow_private_networks: ["127.0.0.0/8"]}}  # nobody here has a network
 """
 
 # After each of these some key rests; there is one more key than there are troubles that cost one.

@@ -18,6 +18,7 @@ from gateway.app import Gateway, gateway
 from gateway.config import load
 from tests.matrix.sellers import Seller
 from tests.matrix.speakers import Said, Speaker
+from tests.world import PATIENT
 
 KEY = "sk-rg-matrix"
 HOST = "gateway.test"
@@ -198,6 +199,7 @@ def _config(folder: Path, sellers: Sequence[Seller], address: str) -> dict[str, 
                 "priority": priority,
                 "models": list(seller.claims) or None,
                 "keys": [{"id": "main", "value": f"sk-up-{seller.name}"}],
+                "timeouts": PATIENT,
             }
             for priority, seller in enumerate(sellers)
         ],

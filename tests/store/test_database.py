@@ -382,7 +382,7 @@ def test_a_database_that_turns_read_only_is_storage_down_and_comes_back(file, ru
 
 def test_a_read_only_file_is_storage_down(file, run):
     async def story(folder):
-        file.path = folder / "tasks.db"
+        file.url = f"sqlite:///{folder}/tasks.db"
         async with file.database():
             pass
         file.path.chmod(0o444)
@@ -400,7 +400,7 @@ def test_a_read_only_file_is_storage_down(file, run):
 
 def test_a_missing_directory_is_storage_down_until_it_is_there(file, run):
     async def story():
-        file.path = file.path.parent / "later" / "tasks.db"
+        file.url = f"sqlite:///{file.path.parent}/later/tasks.db"
         db = Database.open(file.url)
         assert not db.is_writable
         with pytest.raises(StorageDown):
@@ -440,6 +440,7 @@ def test_no_value_appears_in_an_exception(file, run):
         ("postgresql+psycopg2://user:hunter2@host/db", "not understood"),
         ("mysql://user:hunter2@host/db", "not understood"),
         ("postgresql://user:hunter2@host:port/db", "not a database address"),
+        ("postgresql://user:other@hunter2@host/db", "%40"),
         ("sqlite+aiosqlite:///x.db", "not understood"),
         ("sqlite://", "outlive"),
         ("sqlite:///:memory:", "outlive"),

@@ -77,11 +77,11 @@ def test_a_torn_line_is_skipped_with_a_warning_and_spoils_no_other(file, run, ca
         async with file.registry() as registry:
             first, second = await file.opened(registry), await file.opened(registry)
             append(journal, first, "u-1")
-            with journal.path.open("ab") as file:
-                file.write('\n{"task": 12, "upstream": "é'.encode()[:-1])
+            with journal.path.open("ab") as torn:
+                torn.write('\n{"task": 12, "upstream": "é'.encode()[:-1])
             append(journal, second, "u-2")
-            with journal.path.open("ab") as file:
-                file.write(b'\n{"task": 13, "upst')
+            with journal.path.open("ab") as torn:
+                torn.write(b'\n{"task": 13, "upst')
             with caplog.at_level(logging.WARNING):
                 assert await journal.replay(registry) == 2
             assert "torn" in caplog.text
@@ -104,8 +104,8 @@ def test_what_cannot_be_applied_is_kept_for_a_person(file, run):
             append(journal, refused, "u-2")
             append(journal, elsewhere, "u-3", upstream="toa")
             journal.append(404, "evo", "key-1", "u-4", 1)
-            with journal.path.open("a") as file:
-                file.write('[]\n{"task": "x"}\nnot json\n')
+            with journal.path.open("a") as more:
+                more.write('[]\n{"task": "x"}\nnot json\n')
             assert await journal.replay(registry) == 1
             lines = journal.rejected_path.read_text().splitlines()
             assert len(lines) == 7

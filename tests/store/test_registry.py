@@ -9,7 +9,7 @@ import pytest
 
 from gateway import ids
 from gateway.errors import KeyReused, StorageDown
-from gateway.store import Database, ReceiptTaken, Registry, RuleBroken, Verdict, prepare, twins
+from gateway.store import Database, ReceiptTaken, Registry, RuleBroken, Verdict, twins
 from gateway.video import (
     Balance,
     Caller,
@@ -98,19 +98,19 @@ def test_a_task_that_breaks_a_rule_is_not_opened_and_does_not_show_its_prompt(wo
     run(story)
 
 
-def test_when_storage_is_down_nothing_is_opened_and_no_prompt_is_shown(world, run):
+def test_when_storage_is_down_nothing_is_opened_and_no_prompt_is_shown(file, run):
     async def story():
-        async with world.database() as db:
+        async with file.database() as db:
             registry = Registry(db)
             await db.run(lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1").scalar())
-            long = replace(world.request, prompt=world.request.prompt * 1000)
+            long = replace(file.request, prompt=file.request.prompt * 1000)
             with pytest.raises(StorageDown) as caught:
-                await world.opened(registry, request=long)
+                await file.opened(registry, request=long)
             told = "".join(traceback.format_exception(caught.value))
             assert "_OPEN_TASK" in told  # the log learns what failed, and where
-            assert world.request.prompt not in told
-            assert world.request.prompt not in str(vars(caught.value))
-            assert world.everything()["tasks"] == []
+            assert file.request.prompt not in told
+            assert file.request.prompt not in str(vars(caught.value))
+            assert file.everything()["tasks"] == []
 
     run(story)
 
@@ -216,17 +216,6 @@ def test_a_secret_is_made_once(world, run):
         assert found[1] == found[3]
         for db in others:
             await db.close()
-
-    run(story)
-
-
-def test_two_gateways_may_prepare_one_file_at_once(world, run):
-    async def story():
-        both = [Database.open(world.url) for _ in range(2)]
-        await asyncio.gather(*[prepare(db) for db in both])
-        for db in both:
-            await db.close()
-        assert world.execute("SELECT count(*) FROM meta") == [(1,)]
 
     run(story)
 

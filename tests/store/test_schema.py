@@ -1,85 +1,10 @@
-"""A file is ours, empty, or refused; and the constraints know the life of a task as well as the code does."""
+"""The constraints know the life of a task as well as the code does."""
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from gateway.store import Database, SchemaRefused, SchemaTooNew, prepare
-from gateway.store.schema import VERSION, ForeignDatabase
 from gateway.video import State
-
-
-def make(path, *statements):
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def refused(world, run, kind):
-    """Preparing raises this kind of refusal, in one line, and leaves every byte of the file as it was."""
-    before = world.path.read_bytes()
-
-    async def story():
-        db = Database.open(world.url)
-        try:
-            with pytest.raises(kind) as caught:
-                await prepare(db)
-        finally:
-            await db.close()
-        assert isinstance(caught.value, SchemaRefused)
-        assert "\n" not in str(caught.value)
-        assert str(world.path) in str(caught.value)
-
-    run(story)
-    assert world.path.read_bytes() == before
-
-
-def test_an_empty_file_gets_the_tables_and_a_second_start_changes_nothing(world, run):
-    async def story():
-        async with world.database():
-            first = world.everything()
-            tables = world.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name")
-        async with world.database():
-            assert world.everything() == first
-            assert world.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name") == tables
-        assert first["meta"] == [("schema_version", str(VERSION))]
-
-    world.path.touch()
-    run(story)
-
-
-def test_a_newer_file_is_refused(world, run):
-    async def story():
-        async with world.database():
-            world.execute("UPDATE meta SET value = ? WHERE name = 'schema_version'", str(VERSION + 1))
-
-    run(story)
-    refused(world, run, SchemaTooNew)
-
-
-@pytest.mark.parametrize(
-    "statements",
-    [
-        ["CREATE TABLE customers (id INTEGER)"],
-        ["CREATE VIEW one AS SELECT 1"],
-        ["CREATE TABLE tasks (id INTEGER)", "CREATE TABLE attempts (id INTEGER)"],
-        ["CREATE TABLE meta (version INTEGER)", "INSERT INTO meta VALUES (1)"],
-        ["CREATE TABLE meta (name TEXT, value TEXT)"],
-        ["CREATE TABLE meta (name TEXT, value TEXT)", "INSERT INTO meta VALUES ('schema_version', 'old')"],
-        ["CREATE TABLE meta (name TEXT, value INTEGER)", "INSERT INTO meta VALUES ('schema_version', 0)"],
-    ],
-)
-def test_somebody_elses_database_is_refused_untouched(world, run, statements):
-    make(world.path, *statements)
-    refused(world, run, ForeignDatabase)
-
-
-def test_a_file_that_is_no_database_is_refused_untouched(world, run):
-    world.path.write_text("server:\n  port: 8080\n" * 100)
-    refused(world, run, ForeignDatabase)
-
 
 BROKEN = [
     ("running without a receipt", State.OPENED, "state = 'running', started_at = 1"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.routing import Router
 
+from gateway.video import Route
 from gateway.web.dispatch import Dispatch, is_plain
 from tests.world import SLOW, id_of, world
 
@@ -68,7 +69,10 @@ def test_equal_upstreams_share_by_tasks_in_flight(tmp_path: Path) -> None:
 
     async def story() -> None:
         async with world(tmp_path, f"upstreams:\n{upstreams}", speed=SLOW) as it:
-            it.parts.upstreams.adopt({("first", "k"): 3})
+            model = it.parts.catalog.find("MiniMax-Hailuo-2.3")
+            assert model is not None
+            for _ in range(3):
+                assert it.parts.upstreams.reuse(Route("first", "k"), model)
             chosen = [(await it.create(prompt=f"film {number}")) for number in range(4)]
             assert all(id_of(answer) for answer in chosen)
             names = [answer.headers["x-reelgate-upstream"] for answer in chosen]

@@ -13,6 +13,7 @@ from gateway import ids
 from tests.world import (
     ALICE,
     BOB,
+    PROMPT_S,
     SLOW,
     SPEECHES,
     Clock,
@@ -205,7 +206,7 @@ def test_answers_about_a_task_say_what_the_contract_promises_in_their_headers(tm
                 assert answer.headers["x-reelgate-attempts"] == "1"
                 assert answer.headers["x-reelgate-price"] == "0.28 USD"
                 assert answer.headers["openai-poll-after-ms"] == "2000"
-                assert answer.headers["retry-after"] == "2"
+                assert 2 <= int(answer.headers["retry-after"]) <= 33  # the next look, with its jitter
                 assert len(answer.headers["x-request-id"]) >= 16
                 assert answer.headers["content-type"] == "application/json"
             (warning,) = json.loads(created.headers["x-reelgate-warnings"])
@@ -393,7 +394,7 @@ def test_an_unfinished_task_is_told_as_it_was_while_the_upstream_is_gone(tmp_pat
     asyncio.run(scenario())
 
 
-def test_a_hundred_polls_within_the_interval_are_one_look(tmp_path: Path) -> None:
+def test_a_hundred_polls_before_a_look_is_due_cause_none(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, "polling: {min_interval_s: 30, max_interval_s: 30}", speed=SLOW) as it:
             word = id_of(await it.create())
@@ -401,20 +402,8 @@ def test_a_hundred_polls_within_the_interval_are_one_look(tmp_path: Path) -> Non
             answers = await asyncio.gather(*(it.read(word, name) for name in dialects[:50]))
             answers += [await it.read(word, name) for name in dialects[50:]]
             assert {answer.status_code for answer in answers} == {200}
-            assert len(it.requests("GET")) == 1
-            assert "reelgate_polls_saved_total 50.0" in (await it.http.get("/metrics")).text
-
-    asyncio.run(scenario())
-
-
-def test_a_poll_after_the_interval_looks_again(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with world(tmp_path, "polling: {min_interval_s: 0.05, max_interval_s: 30}", speed=SLOW) as it:
-            word = id_of(await it.create())
-            for looks in (1, 2, 3):
-                await it.read(word)
-                assert len(it.requests("GET")) == looks
-                await asyncio.sleep(0.06)
+            assert it.requests("GET") == []
+            assert "reelgate_polls_saved_total 100.0" in (await it.http.get("/metrics")).text
 
     asyncio.run(scenario())
 
@@ -426,6 +415,10 @@ def test_a_look_that_goes_wrong_changes_nothing_for_the_client(trouble: str, tmp
         async with world(tmp_path, speed=1, clock=clock) as it:
             word = id_of(await it.create(prompt=f"p #sandbox:{trouble}"))
             clock.walk(10)  # of the thirty that it takes
+            looks = len(it.requests("GET"))
+            async with asyncio.timeout(PROMPT_S):
+                while len(it.requests("GET")) < looks + 2:  # the first may have been on its way before
+                    await asyncio.sleep(0.01)
             answer = await it.read(word)
             assert answer.status_code == 200
             assert answer.json()["status"] == ("processing" if trouble == "unknown-status" else "pending")

@@ -1,5 +1,7 @@
-"""The schema, revision by revision, as Alembic runs it. Imported only where a database is of an older revision: an empty
-one gets the newest tables at once, and Alembic costs more time than all the rest of the store.
+"""The schema, revision by revision, as Alembic runs it.
+
+Imported only where a database is of an older revision: an empty one gets the newest tables at once, and Alembic costs
+more time than all the rest of the store.
 
 Rules for editors of this folder:
 
@@ -16,7 +18,6 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-
 
 FOLDER = Path(__file__).parent
 

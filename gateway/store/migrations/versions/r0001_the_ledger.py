@@ -51,6 +51,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "rests",
+        sa.Column("upstream", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("whose", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("until", sa.Double(), nullable=False),
+        sa.Column("streak", sa.Integer(), nullable=False),
+        sa.Column("learnt_at", sa.Double(), nullable=False),
+        sa.Column("credential", sa.Text(), nullable=False),
+        sa.CheckConstraint("why IN ('barred', 'cooling', 'exhausted', 'resting', 'retired')", name="why_is_known"),
+        sa.CheckConstraint("streak >= 0", name="streak_is_counted"),
+        sa.PrimaryKeyConstraint("upstream", "why", "whose", "model"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "tasks",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -174,6 +189,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("sha256"),
     )
     op.create_table(
+        "watchers",
+        sa.Column("instance", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("until", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("instance"),
+    )
+    op.create_table(
         "attempts",
         sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -198,6 +219,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id", "number"),
         sqlite_with_rowid=False,
     )
+    op.create_index("attempts_lately", "attempts", ["upstream", "key_id", "started_at"], unique=False)
     op.create_table(
         "entries",
         sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -225,6 +247,38 @@ def upgrade() -> None:
         postgresql_where=sa.text("kind IN ('settle', 'release')"),
     )
     op.create_table(
+        "films",
+        sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=True),
+        sa.Column("kept_at", sa.Double(), nullable=True),
+        sa.CheckConstraint("state <> 'kept' OR (bytes > 0 AND kept_at IS NOT NULL)", name="kept_is_counted"),
+        sa.CheckConstraint("state IN ('due', 'gone', 'kept')", name="film_state_is_known"),
+        sa.ForeignKeyConstraint(
+            ["task_id"],
+            ["tasks.id"],
+        ),
+        sa.PrimaryKeyConstraint("task_id"),
+    )
+    op.create_index(
+        "films_due",
+        "films",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'due'"),
+        postgresql_where=sa.text("state = 'due'"),
+    )
+    op.create_index(
+        "films_kept",
+        "films",
+        ["kept_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'kept'"),
+        postgresql_where=sa.text("state = 'kept'"),
+    )
+    op.create_table(
         "idempotency",
         sa.Column("caller", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
@@ -238,6 +292,47 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("idempotency_task", "idempotency", ["task_id"], unique=False)
+    op.create_table(
+        "leases",
+        sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("holder", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["task_id"],
+            ["tasks.id"],
+        ),
+        sa.PrimaryKeyConstraint("task_id"),
+    )
+    op.create_index("leases_holder", "leases", ["holder"], unique=False)
+    op.create_table(
+        "outbox",
+        sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.Double(), nullable=False),
+        sa.Column("taken", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("ended_at", sa.Double(), nullable=True),
+        sa.CheckConstraint("(state = 'due') = (ended_at IS NULL)", name="ended_is_not_due"),
+        sa.CheckConstraint("state IN ('delivered', 'due', 'given_up', 'withdrawn')", name="state_is_listed"),
+        sa.ForeignKeyConstraint(
+            ["task_id"],
+            ["tasks.id"],
+        ),
+        sa.PrimaryKeyConstraint("task_id", "number"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "outbox_due",
+        "outbox",
+        ["due_at", "host"],
+        unique=False,
+        sqlite_where=sa.text("state = 'due'"),
+        postgresql_where=sa.text("state = 'due'"),
+    )
     op.create_table(
         "waiting",
         sa.Column("task_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),

@@ -1,0 +1,108 @@
+"""Server-sent events: a reader is told of a task as soon as there is news, until it is over.
+
+Each event `status` carries the dialect's own poll answer, in the words of the path's dialect, else of the header's, else
+of the task's. Its id is a word for what it says, the same in every process, so that a reader who comes back (with
+`Last-Event-ID`) is not told again what it knows; one who knows the end is told by 204 to come no more.
+
+Nothing is stored up for a reader: who reads slowly is told the newest when it is ready, and who reads nothing at all is
+left after a while.
+"""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from gateway import ids
+from gateway.errors import GatewayError, TooFast
+from gateway.flows import wait
+from gateway.parts import Parts
+from gateway.video import Task
+from gateway.web.choice import told_dialect
+from gateway.web.exchange import Answer, Exchange, Handler, Stream
+from gateway.web.tasks import Tasks
+from gateway.web.videos import Videos
+from gateway.web.waiting import tag_of
+
+PING_S = 15.0
+STREAMS_MAX = 5_000  # some 20 KiB each, and a file descriptor
+STREAM_MAX_S = 3_600.0  # a reader comes back by itself; keys and rights are looked at anew then
+STALL_S = 60.0
+COME_BACK_MS = 3_000
+COME_BACK_SOON_MS = 1_000  # when this process ends: another one is there, or will be in a moment
+PROGRESS_EVERY_S = 5.0  # estimates grow by themselves; nobody has to be told of every percent
+
+_PING = b": ping\n\n"
+# JSON is written in one line; but some readers, those in Python among them, also end a line at these.
+_LINE_ENDS = tuple((character.encode(), b"\\u%04x" % ord(character)) for character in "\x85\u2028\u2029")
+
+
+class Events:
+    """The handler of the stream of a task."""
+
+    def __init__(self, parts: Parts, tasks: Tasks, videos: Videos) -> None:
+        self._parts = parts
+        self._tasks = tasks
+        self._videos = videos
+        self._open = 0
+
+    def events(self, speakers: Sequence[str]) -> Handler:
+        """What becomes of a task, as it becomes. `speakers` is whose path it is, if any."""
+
+        async def handle(exchange: Exchange) -> Answer | Stream:
+            exchange.dialect = told_dialect(exchange, speakers)
+            task = await self._tasks.find(exchange, self._tasks.admit(exchange), None)
+            exchange.dialect = speaker = exchange.dialect or task.dialect
+            known = exchange.header(b"last-event-id")
+            if task.is_final and known == self._id(task, speaker, exchange):
+                return Answer(204, b"")
+            if self._open >= STREAMS_MAX:
+                raise TooFast("too many streams are open here", retry_after=COME_BACK_MS // 1000)
+            headers = [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache, no-transform"),
+                (b"x-accel-buffering", b"no"),  # a proxy that collects what it passes on would keep the news to itself
+                (b"x-reelgate-task-id", ids.word(task.id).encode()),
+            ]
+            self._open += 1
+            return Stream(200, headers, self._told(task, speaker, known, exchange), self._closed, stall_s=STALL_S)
+
+        return handle
+
+    async def _closed(self) -> None:
+        self._open -= 1
+
+    async def _told(self, task: Task, speaker: str, known: str | None, exchange: Exchange) -> AsyncIterator[bytes]:
+        parts, started = self._parts, time.monotonic()
+        yield b"retry: %d\n\n" % COME_BACK_MS
+        told_at = started
+        while True:
+            event_id = self._id(task, speaker, exchange)
+            if event_id != known:
+                yield _event(event_id, self._videos.rendered(task, speaker, exchange).body)
+                known, told_at = event_id, time.monotonic()
+            if task.is_final or task.hidden:
+                return
+            if parts.stories.is_draining or time.monotonic() - started > STREAM_MAX_S:
+                yield b": come back\nretry: %d\n\n" % COME_BACK_SOON_MS
+                return
+            if time.monotonic() - told_at >= PING_S:
+                if not self._is_still_welcome(task, exchange):
+                    return
+                yield _PING
+                told_at = time.monotonic()
+            left_s = told_at + PING_S - time.monotonic()
+            task = await wait.for_news(task, max(0.0, min(PROGRESS_EVERY_S, left_s)), parts)
+
+    def _id(self, task: Task, speaker: str, exchange: Exchange) -> str:
+        return tag_of(self._videos.state(task, speaker, exchange))
+
+    def _is_still_welcome(self, task: Task, exchange: Exchange) -> bool:
+        try:
+            return self._tasks.admit(exchange).may_see(task)
+        except GatewayError:
+            return False
+
+
+def _event(event_id: str, data: bytes) -> bytes:
+    for character, escaped in _LINE_ENDS:
+        data = data.replace(character, escaped)
+    return b"event: status\nid: %s\ndata: %s\n\n" % (event_id.encode(), data)

@@ -1,0 +1,128 @@
+"""`compose.yaml` and what stands beside it agree with each other and with the program.
+
+No container is started here: what is held together are the names that a misspelling would break, and the promises that
+nobody would notice missing (a published database, a secret in a file, a replica without a journal of its own).
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.config import load
+
+ROOT = Path(__file__).parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+REPLICAS = [name for name in SERVICES if name.startswith("replica-")]
+CONFIG = ROOT / "deploy" / "config.yaml"
+BALANCER = (ROOT / "deploy" / "haproxy.cfg").read_text("utf-8")
+
+# The keys of the Compose specification that are used here; a misspelt one would be ignored, or stop everything.
+KNOWN = {
+    "image", "build", "command", "environment", "networks", "depends_on", "healthcheck", "stop_grace_period", "restart",
+    "read_only", "tmpfs", "cap_drop", "security_opt", "volumes", "ports", "shm_size",
+}  # fmt: skip
+KNOWN_HEALTHCHECK = {"test", "interval", "timeout", "retries", "start_period"}
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"\$\{(\w+)", text))
+
+
+def mounts(service: dict[str, Any]) -> list[list[str]]:
+    return [mount.split(":") for mount in service.get("volumes", [])]
+
+
+def test_there_are_two_replicas_a_database_and_a_balancer() -> None:
+    assert sorted(SERVICES) == ["balancer", "postgres", "replica-1", "replica-2"]
+    for name, service in SERVICES.items():
+        assert set(service) <= KNOWN, name
+        assert "image" in service
+
+
+def test_every_service_is_watched_and_comes_back() -> None:
+    for name, service in SERVICES.items():
+        assert set(service["healthcheck"]) <= KNOWN_HEALTHCHECK, name
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert service["restart"] == "unless-stopped"
+
+
+def test_only_the_balancer_is_published_and_only_on_this_machine_unless_told() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["balancer"]
+    assert SERVICES["balancer"]["ports"] == ["${REELGATE_LISTEN:-127.0.0.1:8080}:8080"]
+
+
+def test_the_database_is_seen_by_the_replicas_only() -> None:
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    assert [name for name, service in SERVICES.items() if "inside" in service["networks"]] == [*REPLICAS, "postgres"]
+    assert SERVICES["postgres"]["networks"] == ["inside"]
+
+
+def test_volumes_and_networks_are_declared_and_files_exist() -> None:
+    for service in SERVICES.values():
+        assert set(service["networks"]) <= set(COMPOSE["networks"])
+        assert set(service.get("depends_on", [])) <= set(SERVICES)
+        for source, target, *_ in mounts(service):
+            assert target.startswith("/")
+            assert (ROOT / source).is_file() if source.startswith(".") else source in COMPOSE["volumes"]
+    used = {source for service in SERVICES.values() for source, *_ in mounts(service)}
+    assert set(COMPOSE["volumes"]) <= used
+
+
+def test_each_replica_keeps_its_own_journal_where_it_works() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    (folder,) = re.findall(r"^WORKDIR (/data)$", dockerfile, re.MULTILINE)
+    journals = [source for name in REPLICAS for source, target, *_ in mounts(SERVICES[name]) if target == folder]
+    assert len(set(journals)) == len(REPLICAS)
+
+
+def test_the_replicas_are_given_the_names_that_their_configuration_asks_for() -> None:
+    for name in REPLICAS:
+        given = SERVICES[name]["environment"]
+        assert set(given) == names_in(CONFIG.read_text("utf-8"))
+        for variable, value in given.items():  # from outside, and not to be forgotten
+            assert value.startswith(f"${{{variable}:?"), value
+        command = SERVICES[name]["command"]
+        assert command[:2] == ["serve", "--config"]
+        assert command[2] in [target for _, target, *_ in mounts(SERVICES[name])]
+
+
+def test_the_configuration_is_sound_and_meets_the_database() -> None:
+    secrets = {name: f"{name.lower()}-of-a-test" for name in names_in(CONFIG.read_text("utf-8"))}
+    config = load(CONFIG, secrets)
+    database = SERVICES["postgres"]["environment"]
+    password = secrets["REELGATE_DB_PASSWORD"]
+    assert database["POSTGRES_PASSWORD"].startswith("${REELGATE_DB_PASSWORD:?")
+    assert config.storage.url.reveal() == (
+        f"postgresql://{database['POSTGRES_USER']}:{password}@postgres/{database['POSTGRES_DB']}"
+    )
+    assert (config.server.host, config.server.port) == ("0.0.0.0", 8080)
+
+
+def test_no_secret_stands_in_a_file() -> None:
+    for text in ((ROOT / "compose.yaml").read_text("utf-8"), CONFIG.read_text("utf-8")):
+        for line in text.splitlines():
+            if re.search(r"(PASSWORD|_KEY|value|password)\b.*:\s", line) and not line.lstrip().startswith("#"):
+                assert "${" in line, line
+
+
+def test_the_balancer_knows_every_replica_and_asks_whether_it_lives() -> None:
+    servers = re.findall(r"^    server (\S+) (\S+):(\d+)", BALANCER, re.MULTILINE)
+    assert servers == [(name, name, "8080") for name in REPLICAS]
+    assert "http-check send meth GET uri /healthz " in BALANCER
+    assert re.findall(r"^    bind :(\d+)$", BALANCER, re.MULTILINE) == ["8080"]
+    assert all("outside" in SERVICES[name]["networks"] for name in [*REPLICAS, "balancer"])
+
+
+def test_the_balancer_never_sends_an_order_again() -> None:
+    assert re.findall(r"^    retry-on (.+)$", BALANCER, re.MULTILINE) == ["conn-failure"]
+    assert re.findall(r"^    http-reuse (.+)$", BALANCER, re.MULTILINE) == ["never"]
+
+
+def test_the_image_can_speak_to_the_database() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    (pins,) = re.findall(r"-r (requirements-postgres\.txt)", dockerfile)
+    assert re.search(r"^psycopg-binary==", (ROOT / pins).read_text("utf-8"), re.MULTILINE)
+    assert f"!{pins}" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
