@@ -3,10 +3,10 @@
 For each kind of task (model, resolution, upstream) the last durations are kept, sorted. A kind that is new is imagined
 as "anything from moments to ten minutes"; every film that is finished takes the place of one imagined.
 
-The rule for looks: wait for w seconds where w times the chance that the task ends within them, given that it still runs,
-reaches the price of a look. That product is twice the delay which waiting costs on average, so looks are sparse while an
-end is unlikely and dense around the expected one. The price is a part of the shortest interval, the operator's own word
-for what a look is worth. `make bench` shows what comes of it.
+The rule for looks: wait for w seconds where w times the chance that the task ends within them, given that it still
+runs, reaches the price of a look. That product is twice the delay which waiting costs on average, so looks are sparse
+while an end is unlikely and dense around the expected one. The price is a part of the shortest interval, the operator's
+own word for what a look is worth. `make bench` shows what comes of it.
 """
 
 from bisect import bisect_right, insort
@@ -19,9 +19,8 @@ KEPT = 64  # of each kind: enough for a shape, few enough that yesterday's slow 
 IMAGINED = 12  # how many films it takes until nothing but what was seen counts
 IMAGINED_MAX_S = 600.0  # the longest that a provider's own page lets its clients wait (FACTS 2.2)
 KINDS_MAX = 500  # model names may be anything where unknown models are forwarded
-PRICE = (
-    0.5  # of the shortest interval; by simulation: half the looks of a fixed 10 s, and half its delay (`make bench`)
-)
+# Of the shortest interval: by simulation fewer looks than a fixed 10 s, and the end known sooner (`make bench`).
+PRICE = 0.5
 ENOUGH = 3  # films of a kind before anything is told of how far the next one is
 OVERDUE_PART = 0.1  # a task that outlasts all that were seen is looked at each time it has grown by this part
 JITTER = 0.1  # so that tasks which began together are not looked at together for ever
@@ -112,7 +111,7 @@ class _Learnt:
 
 @lru_cache(8)
 def _imagined(min_s: float) -> Sequence[float]:
-    """Evenly spread over the orders of magnitude: as likely to end between 4 and 8 seconds as between 4 and 8 minutes."""
+    """Evenly spread over the orders of magnitude: as likely to end between 4 and 8 s as between 4 and 8 minutes."""
     longest_s = max(IMAGINED_MAX_S, 4 * min_s)
     step = (longest_s / min_s) ** (1 / (IMAGINED - 1))
     return tuple(min_s * step**number for number in range(IMAGINED))

@@ -36,7 +36,7 @@ SANDBOX = "sandbox"
 FLOWS = {
     "submit": {"preflight", "carry"},
     "queue": {"preflight", "carry"},
-    "carry": {"preflight", "receipts"},
+    "carry": {"hints", "preflight", "receipts"},
     "sweep": {"receipts"},
     "watch": {"poll"},
     "wait": {"poll"},

@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 
 from gateway.errors import Again, GatewayError, InDoubt, QueueFull, Refused, StorageDown, TooFast
-from gateway.flows import receipts
+from gateway.flows import hints, receipts
 from gateway.flows.preflight import Checked
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, Verdict, Wait, WrongState
@@ -32,6 +33,8 @@ class Journey:
     sending_since: float | None = None
     refused: GatewayError | None = None
     """What the caller is told, once it is proved that nothing was bought."""
+    is_answered: bool = False
+    """The caller has the task's id: what it is told from now on, it is told by poll and callback."""
 
     def waited_s(self) -> float:
         """Seconds spent waiting for upstreams until now."""
@@ -47,7 +50,7 @@ async def carry(task: Task, checked: Checked, journey: Journey, parts: Parts) ->
     tried, left = [Route(task.upstream, task.key_id)], set[str]()
     while True:
         try:
-            receipt = await _send(tried[-1], checked, journey, parts)
+            receipt = await _send(task, tried[-1], checked, journey, parts)
         except Refused as refusal:
             parts.upstreams.refused(task)
             try:
@@ -85,7 +88,7 @@ async def _go_no_further(
         except TooFast as no_place:
             last_word = no_place
     journey.refused = _in_callers_words(last_word, checked.request)
-    await _abandon(task, refusal, last_word, parts)
+    await _abandon(task, refusal, last_word, journey, parts)
     raise journey.refused from None
 
 
@@ -104,10 +107,12 @@ async def _requeue(task: Task, refusal: Refused, wait: Wait, parts: Parts) -> Ta
     return parts.memory.keep(queued)
 
 
-async def _send(route: Route, checked: Checked, journey: Journey, parts: Parts) -> Receipt:
+async def _send(task: Task, route: Route, checked: Checked, journey: Journey, parts: Parts) -> Receipt:
+    hint_url = hints.address(task, parts)
+    request = checked.request if hint_url is None else replace(checked.request, hint_url=hint_url)
     journey.sending_since = started = perf_counter()
     try:
-        return await parts.upstreams.submit(checked.request, checked.offer, route)
+        return await parts.upstreams.submit(request, checked.offer, route)
     finally:
         journey.sending_since = None
         journey.upstream_s += perf_counter() - started
@@ -171,11 +176,12 @@ async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
         return parts.memory.keep(replace(task, state=State.UNCONFIRMED))
 
 
-async def _abandon(task: Task, refusal: Refused, last_word: GatewayError, parts: Parts) -> None:
+async def _abandon(task: Task, refusal: Refused, last_word: GatewayError, journey: Journey, parts: Parts) -> None:
     failure = Failure(last_word.code, last_word.message)
+    step = partial(parts.registry.abandon, task, failure, Verdict.of(refusal), is_told=journey.is_answered)
     try:
         abandoned = await _insist(
-            lambda: parts.registry.abandon(task, failure, Verdict.of(refusal), now=parts.clock()),
+            lambda: step(now=parts.clock()),
             task,
             State.REFUSED,
             parts,

@@ -115,7 +115,7 @@ async def _carry(task: Task, route: Route, checked: Checked, opened: "asyncio.Fu
     parts.upstreams.opened(parts.memory.keep(task))
     opened.set_result(None)
     try:
-        await carry(task, checked, Journey(), parts)
+        await carry(task, checked, Journey(is_answered=True), parts)
     except GatewayError as error:  # nobody waits for it: the task itself says what became of it
         log.info("task %d left the queue and was refused: %s", task.id, error.code)
     return True

@@ -52,7 +52,10 @@ class Submission:
         await asyncio.wait((self.outcome,), timeout=within_s)
         if not self.outcome.done():  # pre-flight and storage have deadlines of their own
             await asyncio.wait((self.outcome, self.opened), return_when=asyncio.FIRST_COMPLETED)
+        if not self.outcome.done() and self.journey.refused is not None:  # that nothing was bought is being written
+            await asyncio.wait((self.outcome,))
         if not self.outcome.done():
+            self.journey.is_answered = True
             return self.opened.result()
         if not self.outcome.cancelled() and self.outcome.exception() is None:
             return self.outcome.result()
@@ -94,6 +97,7 @@ async def _join(task: Task, submission: Submission, parts: Parts) -> Task:
     first: Submission | None = parts.memory.submissions.get(task.id)
     if first is None:
         return await _join_elsewhere(task, parts)
+    submission.journey = first.journey  # an answer to either tells the id of the one task
     try:
         return await first.answer(within_s=None)
     except GatewayError as error:

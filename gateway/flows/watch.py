@@ -1,8 +1,8 @@
 """The watcher: every running task is looked at without anybody asking, when it is worth it (`durations.py`).
 
-A task is watched by one process at a time (`store/leases.py`): first by the one that sent it, then by whoever finds that
-nobody does. What a process takes over, after a restart most of all, it looks at spread out over the time until each look
-would be due. Looks run side by side within a bound for each upstream, so that a slow one delays no other's.
+A task is watched by one process at a time (`store/leases.py`): first by the one that sent it, then by whoever finds
+that nobody does. What a process takes over, after a restart most of all, it looks at spread out over the time until each
+look would be due. Looks run side by side within a bound for each upstream, so that a slow one delays no other's.
 
 For tasks that another process watches, callers who wait here are told by reading storage again.
 """

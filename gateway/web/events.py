@@ -1,7 +1,7 @@
 """Server-sent events: a reader is told of a task as soon as there is news, until it is over.
 
-Each event `status` carries the dialect's own poll answer, in the words of the path's dialect, else of the header's, else
-of the task's. Its id is a word for what it says, the same in every process, so that a reader who comes back (with
+Each event `status` carries the dialect's own poll answer, in the words of the path's dialect, else of the header's,
+else of the task's. Its id is a word for what it says, the same in every process, so that a reader who comes back (with
 `Last-Event-ID`) is not told again what it knows; one who knows the end is told by 204 to come no more.
 
 Nothing is stored up for a reader: who reads slowly is told the newest when it is ready, and who reads nothing at all is

@@ -65,6 +65,8 @@ class Videos:
             exchange.dialect = choose(body=body)
             dialect = DIALECTS[exchange.dialect]
             request = dialect.parse(body)
+            if request.callback_url is not None:
+                request = replace(request, reached_at=exchange.base_url())
             if is_dry_run:
                 quoted = await quote(request, caller, self._parts, wishes.price_max)
                 return Answer(200, jsontext.write(quoted.body), self._reasons(quoted))
