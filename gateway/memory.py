@@ -191,7 +191,8 @@ class Memory:
     def begin(self, task: Task) -> Task:
         """Keep a running task whose receipt has just come to this process, which watches it from now on."""
         if task.state is State.RUNNING:
-            self.watches[task.id] = watch = Watch(is_mine=True)
+            watch = self.watch(task.id)
+            watch.is_mine, watch.due_at = True, 0.0
             self.take_note(task.id, watch)
         return self.keep(task)
 

@@ -95,11 +95,10 @@ async def _tell(submission: Submission, request: VideoRequest, caller: Caller, p
 async def _join(task: Task, submission: Submission, parts: Parts) -> Task:
     """What a twin is told: what the first is told, when it is."""
     first: Submission | None = parts.memory.submissions.get(task.id)
-    if first is None:
-        return await _join_elsewhere(task, parts)
-    submission.journey = first.journey  # an answer to either tells the id of the one task
+    if first is not None:
+        submission.journey = first.journey  # an answer to either tells the id of the one task
     try:
-        return await first.answer(within_s=None)
+        return await (_join_elsewhere(task, parts) if first is None else first.answer(within_s=None))
     except GatewayError as error:
         submission.journey.refused = error
         raise

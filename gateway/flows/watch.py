@@ -1,8 +1,8 @@
 """The watcher: every running task is looked at without anybody asking, when it is worth it (`durations.py`).
 
 A task is watched by one process at a time (`store/leases.py`): first by the one that sent it, then by whoever finds
-that nobody does. What a process takes over, after a restart most of all, it looks at spread out over the time until each
-look would be due. Looks run side by side within a bound for each upstream, so that a slow one delays no other's.
+that nobody does. What a process takes over, after a restart most of all, it looks at spread out over the time until
+each look would be due. Looks run side by side within a bound for each upstream, so that a slow one delays no other's.
 
 For tasks that another process watches, callers who wait here are told by reading storage again.
 """
@@ -92,6 +92,7 @@ async def _look(task_id: int, found: Watch, watcher: Watcher, parts: Parts) -> N
     try:
         task = await poll.find(task_id, parts)
         if task is None or task.state is not State.RUNNING:
+            parts.memory.watches.pop(task_id, None)
             return
         async with watcher.places[task.upstream]:
             if not parts.stories.is_draining and poll.may_have_changed(task, parts):

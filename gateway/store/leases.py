@@ -1,8 +1,8 @@
 """Which process watches which running task, so that each is looked at by one of them.
 
 A process says every few seconds that it is still there (`watchers`); a task belongs to whoever took it (`leases`) for
-as long as that one says so. What a process has just sent needs no row: for the first moments it is its sender's. What is
-nobody's, or belongs to somebody who has fallen silent, is taken by whoever comes first.
+as long as that one says so. What a process has just sent needs no row: for the first moments it is its sender's. What
+is nobody's, or belongs to somebody who has fallen silent, is taken by whoever comes first.
 
 A process that was held up for longer than its word holds must ask again before it looks: its tasks may be another's.
 Two who look at the same task for a moment do no harm, because a task's moves are compare-and-set; they only look twice.

@@ -34,18 +34,6 @@ def of_caller(connection: Connection, caller: Caller, limit: int, after: int | N
     return [task_of(row) for row in connection.execute(query)]
 
 
-def running(connection: Connection, not_looked_since: float, limit: int) -> list[Task]:
-    """Running tasks whose last stored look, or start, is older than this, the longest neglected first."""
-    looked_at = func.coalesce(tasks.c.looked_at, tasks.c.started_at)
-    query = (
-        select(*COLUMNS)
-        .where(tasks.c.state == State.RUNNING, looked_at < not_looked_since)
-        .order_by(looked_at, tasks.c.id)
-        .limit(limit)
-    )
-    return [task_of(row) for row in connection.execute(query)]
-
-
 def finished_lately(connection: Connection, at_most: int) -> list[Task]:
     """The completed ones among the newest tasks, the oldest first. Of the newest alone, so that it costs the same
     however many there are."""

@@ -178,7 +178,7 @@ class Registry:
         return await self._db.run(step)
 
     async def touch(self, task_id: int, now: float) -> None:
-        """A look taught nothing: the task goes to the end of the sweep's row all the same."""
+        """A look taught nothing; when it was is known all the same."""
         await self._db.run(partial(moves.touch, task_id=task_id, now=now))
 
     async def relocate(self, task_id: int, link: str, now: float) -> Task:
@@ -279,10 +279,6 @@ class Registry:
         """The tasks that the caller may see, newest first unless asked otherwise; with `after`, what follows it."""
         step = partial(queries.of_caller, caller=caller, limit=limit, after=after, oldest_first=oldest_first)
         return await self._db.read(step)
-
-    async def running(self, not_looked_since: float, limit: int) -> list[Task]:
-        """Running tasks whose last stored look is older than this, the longest neglected first."""
-        return await self._db.read(partial(queries.running, not_looked_since=not_looked_since, limit=limit))
 
     async def finished_lately(self, at_most: int) -> list[Task]:
         """The completed ones among the newest tasks, the oldest first."""

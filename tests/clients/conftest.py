@@ -20,7 +20,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred gateways are opened here, and these are most of what one costs."""
     monkeypatch.setattr(sqlite, "_WRITER", ("PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON"))
     monkeypatch.setattr(ssl, "create_default_context", _TRUST)
-    monkeypatch.setattr(Catalog, "shipped", lambda prices: _CATALOG())
+    monkeypatch.setattr(Catalog, "shipped", lambda prices, forwards_unknown: _CATALOG())
 
 
 def _until_the_end(process: Process) -> Iterator[Process]:

@@ -35,7 +35,7 @@ def states(it: World) -> dict[str, str]:
 
 def live(it: World) -> list[int]:
     pool = it.parts.upstreams._by_name["other"].pool
-    return [pool.live(key) for key in states(it)]
+    return [sight.live_tasks for sight in pool.sights(it.parts.clock())]
 
 
 async def post(it: World, content: Any = b'{"model": "m"}') -> Any:

@@ -209,7 +209,7 @@ def test_a_caller_who_leaves_closes_the_upstream_at_once(moment: str, tmp_path: 
             assert len(upstream.visits) == 1
             pool = it.parts.upstreams._by_name["other"].pool
             for _ in range(2_000):
-                if pool.live("main") == 0:
+                if pool.live_tasks() == 0:
                     return
                 await asyncio.sleep(0.01)
             raise AssertionError("its key still has a task in flight")

@@ -15,13 +15,11 @@ from gateway.video import (
     Caller,
     Claim,
     Failure,
-    Look,
     Mode,
     Offer,
     Receipt,
     Route,
     State,
-    Status,
     VideoRequest,
 )
 
@@ -269,23 +267,6 @@ def test_tasks_are_counted_by_state_and_by_key(world, run):
             await world.opened(registry, place=Route("toa", "key-9"))
             assert await registry.state_counts() == {**dict.fromkeys(State, 1), State.OPENED: 2}
             assert await registry.live_counts() == {("evo", "key-1"): 3, ("toa", "key-9"): 1}
-
-    run(story)
-
-
-def test_the_longest_neglected_running_tasks_come_first(world, run):
-    async def story():
-        async with world.registry() as registry:
-            now = world.now + 100
-            never = await world.in_state(registry, State.RUNNING)
-            fresh = await world.in_state(registry, State.RUNNING)
-            stale = await world.in_state(registry, State.RUNNING)
-            await world.in_state(registry, State.UNCONFIRMED)
-            await registry.note(fresh.id, Look(Status.PROCESSING), now)
-            await registry.note(stale.id, Look(Status.PROCESSING), now - 50)
-            assert [task.id for task in await registry.running(now, 10)] == [never.id, stale.id]
-            assert [task.id for task in await registry.running(now + 1, 10)] == [never.id, stale.id, fresh.id]
-            assert [task.id for task in await registry.running(now + 1, 2)] == [never.id, stale.id]
 
     run(story)
 
