@@ -26,7 +26,13 @@ RSS_MIB_MAX, GROWTH_MIB_MAX, START_S_MAX = 90, 1, 1.0
 def measure(lab: Laboratory, plan: Plan, *, on_step: Callable[[str], None]) -> list[Row]:
     """All rows of the table."""
     rows: list[Row] = []
-    steps = (("schedules", _schedules), ("start", _starts), ("hot polls", _polls), ("what hot polls touch", _touches), ("creates", _creates))
+    steps = (
+        ("schedules", _schedules),
+        ("start", _starts),
+        ("hot polls", _polls),
+        ("what hot polls touch", _touches),
+        ("creates", _creates),
+    )
     for name, step in steps:
         on_step(name)
         try:

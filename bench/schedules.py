@@ -1,4 +1,4 @@
-"""The learnt schedule of looks beside a fixed one, on simulated films: no process, no clock, the same figures each time.
+"""The learnt schedule of looks beside a fixed one, on simulated films: no process, no clock, always the same figures.
 
 A service is a way to draw how long a film takes. Both schedules watch the same films; the learnt one begins with
 nothing, and its first films are left out of its figures, as a gateway that has been running for an hour leaves them
@@ -83,7 +83,7 @@ def rows() -> Iterator[Row]:
 
 def watched(draw: Callable[[random.Random], float], schedule: Fixed | Learnt) -> Watched:
     """Watch the films of a service by a schedule."""
-    films, rolls = random.Random(1), random.Random(2)
+    films, rolls = random.Random(1), random.Random(2)  # noqa: S311 - films, not secrets
     looks, late = list[int](), list[float]()
     for _ in range(FILMS):
         ends_at = draw(films)

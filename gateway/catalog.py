@@ -94,6 +94,10 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         return tuple(model.name for model in self.models)
 
+    def label(self, name: str) -> str:
+        """The name, where it is one of ours; a client's own word for a model must never be a metric's label."""
+        return name if name.casefold() in self._by_name else "other"
+
 
 def parse_model(data: Mapping[str, Any]) -> Model:
     """A model from the plain data of its YAML file."""

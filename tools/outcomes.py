@@ -482,7 +482,6 @@ def _stage() -> Iterator[Stage]:
         patch.object(httpx.AsyncHTTPTransport, "handle_async_request", handle),
         patch.object(carrying, "ONCE_MORE_AFTER_S", 0.0),
         patch.object(ssl, "create_default_context", functools.cache(ssl.create_default_context)),
-        _silence(flow.log),
         _silence(carrying.log),
     ):
         yield stage

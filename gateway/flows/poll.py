@@ -196,7 +196,7 @@ def _finish(task: Task, parts: Parts) -> None:
     parts.upstreams.finished(task)
     if task.state is State.COMPLETED and task.finished_at is not None:
         parts.metrics.finished(
-            task.request.model,
+            parts.catalog.label(task.request.model),
             task.request.resolution,
             duration_s=task.finished_at - (task.started_at or task.created_at),
             price=(task.price or 0) / MICROS,

@@ -31,6 +31,7 @@ async def quote(request: VideoRequest, caller: Caller, parts: Parts, price_max: 
     if parts.admission.is_frozen:
         raise Frozen("creates are frozen by whoever runs this gateway")
     wait = _place(checked, parts)
+    await parts.registry.judge_limits(caller, parts.clock())
     budget_left = await _judge_budget(checked, caller, parts)
     if wait is not None:
         await _judge_queue(wait, parts)

@@ -23,7 +23,8 @@ async def keep(task: Task, receipt: Receipt, parts: Parts) -> Task:
     """The running task. Raises ReceiptTaken when another task holds this very receipt (FAILURES H5)."""
     now = parts.clock()
     if receipt.reserved is not None and receipt.reserved >= 0 and task.price is not None:
-        parts.metrics.reserved(task.upstream, task.request.model, units=receipt.reserved, price=task.price)
+        model = parts.catalog.label(task.request.model)
+        parts.metrics.reserved(task.upstream, model, units=receipt.reserved, price=task.price)
     running = replace(task, state=State.RUNNING, upstream_id=receipt.upstream_id, started_at=now)
     storing = asyncio.ensure_future(parts.registry.start(task, receipt, now=now))
     storing.add_done_callback(lambda done: done.cancelled() or done.exception())  # told here, or nobody asks any more

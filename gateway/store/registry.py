@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 
 from gateway import ids
 from gateway.keys import Limit
-from gateway.store import accounts, films, moves, queries, twins
+from gateway.store import accounts, films, limits, moves, queries, twins
 from gateway.store import audit as auditing
 from gateway.store.database import Database
 from gateway.store.lane import RuleBroken
@@ -266,6 +266,10 @@ class Registry:
         if await self._db.read(films.count_due) == 0:
             return 0
         return await self._db.run(partial(films.forget_due, finished_before=finished_before))
+
+    async def judge_limits(self, caller: Caller, now: float) -> None:
+        """Raise TooManyTasks or TooFast where one more task would be more than the caller may have now."""
+        await self._db.read(partial(limits.judge_limits, caller=caller, now=now))
 
     # --- questions -----------------------------------------------------------------------------------------------
 

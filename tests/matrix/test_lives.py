@@ -12,13 +12,12 @@ import pytest
 from tests.matrix.sellers import SELLERS, Seller
 from tests.matrix.speakers import SPEAKERS, Speaker, Told
 from tests.matrix.wishes import Wish, on_sale
-from tests.matrix.world import World, world
+from tests.matrix.world import GIVE_UP_S, World, world
 
 PENDING, PROCESSING, COMPLETED, FAILED = range(4)
 WELL, BADLY, REFUSED = "", "#sandbox:fail-generation", "#sandbox:fail-content"
 # The others tell of a refused content in words alone (FACTS 2.2, 3.4).
 TELLS_CONTENT = ("evolink", "minimax")
-UNTIL_DUE_S = 0.005  # five times the shortest interval between two looks
 
 
 class Clock:
@@ -85,9 +84,9 @@ async def _check(
     tasks: Mapping[tuple[str, str], str], here: World, stage: int, *, progress: tuple[int, int]
 ) -> list[tuple[tuple[str, str], Speaker, Told]]:
     """Every task as every dialect tells it."""
-    await asyncio.sleep(UNTIL_DUE_S)
     found = []
     for made, task_id in tasks.items():
+        await _seen(task_id, here, stage)
         for reader in SPEAKERS.values():
             answer = await here.read(reader, task_id)
             told = reader.understand(answer.json())
@@ -99,3 +98,14 @@ async def _check(
             assert ("openai-poll-after-ms" in answer.headers) == (stage in (PENDING, PROCESSING)), who
             found.append((made, reader, told))
     return found
+
+
+async def _seen(task_id: str, here: World, stage: int) -> None:
+    """Until the gateway has looked since the stage was reached."""
+    reader = SPEAKERS["evolink"]
+    async with asyncio.timeout(GIVE_UP_S):
+        while True:
+            answer = await here.read(reader, task_id)
+            if reader.understand(answer.json()).word == reader.words[stage]:
+                return
+            await asyncio.sleep(0.01)

@@ -203,6 +203,6 @@ def _config(folder: Path, sellers: Sequence[Seller], address: str) -> dict[str, 
             }
             for priority, seller in enumerate(sellers)
         ],
-        "polling": {"min_interval_s": 0.001, "max_interval_s": 30},
+        "polling": {"min_interval_s": 0.001, "max_interval_s": 0.2},
         "preflight": {"images": "off"},  # nothing here may ask the network about example.com
     }
