@@ -27,6 +27,7 @@ class Admission:
         self.anyone: Caller | None = None
         self.callers: Mapping[str, tuple[str, Caller]] = {}
         """Digest → the digest again, and who comes with it."""
+        self._revoked: frozenset[str] = frozenset()
         self.is_frozen = False
         self.read_at = float("-inf")
         """When storage was last asked about an unknown key; by the clock that only runs forward."""
@@ -65,6 +66,10 @@ class Admission:
             keys[self.anyone.key_id] = self.anyone.budget
         return keys, {team.id: team.budget for team in self.teams()}
 
+    def is_revoked(self, key_id: str) -> bool:
+        """Whether a person took this key away: what it ordered and was not sent yet must not be sent any more."""
+        return key_id in self._revoked
+
     def is_configured_key(self, name: str) -> bool:
         return name in self._configured
 
@@ -99,6 +104,7 @@ class Admission:
         # The configuration's last, so that a text which both know is the configuration's key.
         self.callers = {item.digest: _known(item, budgets) for item in [*active, *self._configured.values()]}
         self.is_frozen = roll.frozen_since is not None
+        self._revoked = frozenset(item.key.id for item in self._stored(roll) if item.revoked_at is not None)
         self.anyone = None if self._configured or roll.keys else self._if_there_are_none
 
     def _stored(self, roll: Roll) -> Sequence[Issued]:

@@ -65,6 +65,9 @@ async def _send_next(parts: Parts) -> bool:
     line = parts.memory.line
     heads = line.in_turn(await parts.registry.waiting())
     for head in heads:
+        if parts.admission.is_revoked(head.caller):
+            await _drop(head.task_id, "cancelled", "the key that ordered this was revoked; nothing was spent", parts)
+            return True
         model = parts.catalog.find(head.model)
         if model is None or not parts.upstreams.sellers(model):
             await _drop(head.task_id, "unknown_model", f"nothing configured here sells {head.model} any more", parts)

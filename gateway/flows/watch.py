@@ -69,7 +69,7 @@ async def watch(watcher: Watcher, parts: Parts) -> None:
     if time.monotonic() >= watcher.claims_at or parts.clock() >= watcher.holds_until:
         watcher.claims_at = time.monotonic() + CLAIM_EVERY_S
         await _claim(watcher, parts)
-    for task_id in parts.memory.agenda.due(parts.clock()):
+    for task_id in list(parts.memory.agenda.due(parts.clock())):  # some go back into it
         found = parts.memory.watches.get(task_id)
         if found is not None:
             found.is_noted = False
@@ -78,8 +78,11 @@ async def watch(watcher: Watcher, parts: Parts) -> None:
 
 def _come_back(task_id: int, found: Watch, watcher: Watcher, parts: Parts) -> None:
     """The time has come that the agenda has for a watch."""
-    if found.due_at > parts.clock():  # it was looked at meanwhile
-        parts.memory.take_note(task_id, found)
+    known = parts.memory.tasks.get(task_id)
+    if known is not None and known.is_final:
+        parts.memory.watches.pop(task_id, None)
+    elif known is not None and not poll.may_have_changed(known, parts):  # it was looked at, or has only just begun
+        _note_again(task_id, found, parts)
     elif found.is_mine:
         parts.stories.start(_look(task_id, found, watcher, parts), may_be_cut=True)
     elif task_id in parts.memory.signals:

@@ -35,10 +35,14 @@ SOURCES: Mapping[str, frozenset[State]] = {
     "abandon": frozenset({State.OPENED, State.UNCONFIRMED}),
     "note": frozenset({State.RUNNING}),
     "relocate": frozenset({State.COMPLETED}),
-    "fail": frozenset({State.RUNNING, State.UNCONFIRMED}),
+    # One for each state: a task that was found in doubt may be accepted before this is written, on PostgreSQL.
+    "fail running": frozenset({State.RUNNING}),
+    "fail unconfirmed": frozenset({State.UNCONFIRMED}),
     "adopt": frozenset({State.UNCONFIRMED, State.FAILED}),
     "resolve": frozenset({State.FAILED}),
 }
+GIVEN_UP = SOURCES["fail running"] | SOURCES["fail unconfirmed"]
+"""The states in which a task may be given up."""
 TOUCH_S = (
     60  # how stale the stored `looked_at` may become while looks find nothing new: a write a minute, not one a look
 )
@@ -293,7 +297,7 @@ def fail(connection: Connection, task_id: int, failure: Failure, now: float, sou
     task = _found(connection, "fail", task_id)
     if task.state not in sources:
         raise WrongState(task_id, "fail", task.state)
-    return _end(connection, "fail", task, Money.SUSPENDED, now, state=State.FAILED, failure=failure)
+    return _end(connection, f"fail {task.state}", task, Money.SUSPENDED, now, state=State.FAILED, failure=failure)
 
 
 def adopt(connection: Connection, task_id: int, receipt: Receipt, now: float) -> Task:

@@ -190,7 +190,7 @@ class Registry:
         return await self._db.run(partial(moves.hide, task_id=task_id))
 
     async def fail(
-        self, task_id: int, failure: Failure, now: float, from_states: Iterable[State] = moves.SOURCES["fail"]
+        self, task_id: int, failure: Failure, now: float, from_states: Iterable[State] = moves.GIVEN_UP
     ) -> Task:
         """Give up on a task, if it still is in one of these states: running or unconfirmed → failed.
 

@@ -143,9 +143,6 @@ def test_a_task_that_is_cancelled_while_several_gateways_send_it_is_sent_once_or
     asyncio.run(story())
 
 
-@pytest.mark.xfail(
-    strict=False, reason="on PostgreSQL `moves.fail` may leave another state than the one it was asked for"
-)
 def test_an_answer_that_arrives_while_the_task_is_given_up_starts_it_or_finds_it_given_up(url: str) -> None:
     async def story() -> None:
         async with gateways(url) as several:

@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from gateway.errors import StorageDown
-from gateway.flows import queue, sweep
+from gateway.flows import callers, queue, sweep
 from gateway.parts import Parts
 from gateway.video import Balance, Caller
+from gateway.virtual_keys import VirtualKey
 from tests.failures.world import PRICE, Clock, Key, Place, World, open_world
 from tests.fakes.upstream import FakeUpstream
 from tests.world import ALICE, BOB, bearer
@@ -306,5 +307,24 @@ def test_a_task_that_is_cancelled_under_the_dispatchers_hands_is_not_sent(tmp_pa
             assert [post.prompt for post in fake.posts] == ["sent"]
             assert await held(world) == PRICE
             assert "submission" not in (await create(world, ALICE, "the key is free")).json()
+
+    asyncio.run(story())
+
+
+def test_what_a_revoked_key_ordered_and_was_not_sent_is_not_sent_any_more(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock = Clock()
+        async with FakeUpstream() as fake, line(tmp_path, fake, clock, rpm=1) as world:
+            _, text = await world.parts.callers.create_key(VirtualKey(id="carol"), clock.now)
+            await create(world, ALICE, "sent")
+            await queued(world, text.reveal(), "of carol")
+            await queued(world, ALICE, "of alice")
+            await world.parts.callers.revoke_key("carol", clock.now)
+            await callers.refresh(world.parts)
+            clock.walk(A_MINUTE)
+            await queue.dispatch(world.parts)
+            await fake.wait_for_posts(2)
+            assert [post.prompt for post in fake.posts] == ["sent", "of alice"]
+            assert await held(world, "carol") == 0
 
     asyncio.run(story())

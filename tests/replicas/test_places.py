@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import StorageDown
 from gateway.keys import Standing
 from gateway.video import Failure, Route, Task
-from tests.replicas.world import street, sync
+from tests.replicas.world import eventually, street, sync
 from tests.world import Clock, World, id_of
 
 MAIN = "{id: main, value: sk-up-main-key, max_tasks: 2}"
@@ -25,8 +25,9 @@ def live(replica: World) -> int:
     return sights[0].live_tasks
 
 
-async def some_task(replica: World) -> Task:
-    (task,) = [task for task in replica.parts.memory.tasks.values() if not task.is_final]
+async def some_task(replica: World, *, but: Task | None = None) -> Task:
+    """The only task in flight that this replica knows, but for one."""
+    (task,) = [task for task in replica.parts.memory.tasks.values() if but is None or task.id != but.id]
     return task
 
 
@@ -41,6 +42,8 @@ def test_what_happens_while_storage_is_read_is_newer_than_what_was_read(tmp_path
                 id_of(await one.create(prompt="the second"))
                 hear(Standing({first.id: Route("sandbox", "main")}, {}, []))
             assert live(one) == 1, "the first is over, and the second there, although the answer says otherwise"
+            upstreams.finished(await some_task(one, but=first))
+            assert live(one) == 0
 
     asyncio.run(story())
 
@@ -123,6 +126,8 @@ def test_a_refused_key_gives_its_place_to_the_next_of_its_account(tmp_path: Path
             assert live(one) == 1
             await sync(one)
             assert live(one) == 1
+            one.parts.upstreams.finished(await some_task(one))
+            assert live(one) == 0
 
     asyncio.run(story())
 
@@ -139,5 +144,30 @@ def test_a_task_that_goes_back_into_the_queue_takes_no_place(tmp_path: Path, sto
             assert live(one) == 0
             await sync(one)
             assert live(one) == 0
+
+    asyncio.run(story())
+
+
+def test_a_task_from_the_queue_has_its_place_whoever_sends_it(tmp_path: Path, storage: str) -> None:
+    waiting = "{max_tasks: 5}"
+
+    async def story() -> None:
+        clock = Clock()
+        async with (
+            street(tmp_path, storage, clock=clock) as here,
+            here.replica(MAIN, queue=waiting) as one,
+            here.replica(MAIN, queue=waiting) as other,
+        ):
+            other.parts.admission.is_frozen = True  # it sends nothing that waits
+            answer = await one.create(prompt="a ship #sandbox:429=1")
+            assert answer.json()["submission"] == "queued"
+            one.parts.admission.is_frozen, other.parts.admission.is_frozen = True, False
+            clock.walk(3)  # the key rests no more
+            await eventually(lambda: len(other.videos()) == 1)
+            await eventually(lambda: live(other) == 1)
+            await sync(one, other)
+            assert live(one) == live(other) == 1
+            other.parts.upstreams.finished(await some_task(other))
+            assert live(other) == 0
 
     asyncio.run(story())

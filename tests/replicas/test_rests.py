@@ -10,12 +10,13 @@ import pytest
 
 from gateway.errors import StorageDown
 from gateway.flows import neighbours
-from gateway.keys import KeyState
-from gateway.store import NameUnknown
+from gateway.keys import FOR_EVER, KeyState, Rest, Why
+from gateway.store import Database, NameUnknown, Rests, prepare
 from gateway.video import Route
 from tests.replicas.world import eventually, states, street, sync
 from tests.world import Clock, World
 
+NOW = 1_800_000_000.0
 MAIN, SPARE = "{id: main, value: sk-up-main-key}", "{id: spare, value: sk-up-spare-key}"
 # What the sandbox says, and what becomes of the key.
 LESSONS = {
@@ -154,6 +155,44 @@ def test_the_rests_of_an_account_hold_although_a_secret_is_new(tmp_path: Path, s
                 await learn(before, "#sandbox:402")
             async with here.replica("{id: main, value: sk-up-another-key}") as after:
                 assert states(after) == {"main": KeyState.EXHAUSTED}
+
+    asyncio.run(story())
+
+
+def test_what_is_kept_is_what_was_learnt_last_in_whatever_order_it_is_written(storage: str) -> None:
+    early = Rest(Why.RESTING, "acme", until=NOW + 90, streak=1, learnt_at=NOW)
+    late = Rest(Why.RESTING, "acme", until=NOW + 20, streak=2, learnt_at=NOW + 1)
+    of_key = Rest(Why.RETIRED, "main", until=FOR_EVER, learnt_at=NOW, credential="ab" * 32)
+
+    async def story() -> None:
+        database = Database.open(storage)
+        try:
+            await prepare(database)
+            rests = Rests(database, 1)
+            for written in ([early], [late], [early], [of_key, early, late, early]):
+                await rests.keep([("sandbox", rest) for rest in written])
+            assert set((await rests.standing(NOW, [])).rests) == {("sandbox", late), ("sandbox", of_key)}
+        finally:
+            await database.close()
+
+    asyncio.run(story())
+
+
+def test_what_was_over_long_ago_is_forgotten_and_what_waits_for_a_person_is_not(storage: str) -> None:
+    over = Rest(Why.RESTING, "acme", until=NOW + 90, learnt_at=NOW)
+    of_key = Rest(Why.RETIRED, "main", until=FOR_EVER, learnt_at=NOW)
+    later = Rest(Why.COOLING, "", until=NOW, learnt_at=NOW + 8 * 86_400)
+
+    async def story() -> None:
+        database = Database.open(storage)
+        try:
+            await prepare(database)
+            rests = Rests(database, 1)
+            await rests.keep([("sandbox", over), ("sandbox", of_key)])
+            await rests.keep([("sandbox", later)])
+            assert set((await rests.standing(NOW, [])).rests) == {("sandbox", of_key), ("sandbox", later)}
+        finally:
+            await database.close()
 
     asyncio.run(story())
 
