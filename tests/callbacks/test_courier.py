@@ -300,6 +300,21 @@ def test_a_failure_that_a_person_takes_back_is_not_told_any_more_and_the_film_is
     run(story)
 
 
+def test_an_end_that_was_never_told_and_is_no_longer_so_gives_way_to_the_next(world: World, run: Run) -> None:
+    async def story() -> None:
+        async with office(world) as it:
+            task = await it.running()
+            await it.registry.fail(task.id, FAILURE, it.clock())
+            await it.registry.adopt(task.id, Receipt("u-1"), it.clock())
+            await it.registry.note(task.id, COMPLETED, it.clock())
+            await it.deliver()
+            (visit,) = it.door.visits
+            assert json.loads(visit.body)["status"] == "completed"
+            assert visit.headers["webhook-id"].endswith("_2")
+
+    run(story)
+
+
 def test_no_attempt_begins_while_the_gateway_shuts_down(file: World, run: Run) -> None:
     async def story() -> None:
         async with office(file) as it:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,8 @@ def test_a_hint_that_comes_too_soon_after_a_look_brings_the_next_look_forward(tm
             watch = it.parts.memory.watch(number)
             await until(lambda: watch.under_way is None)
             watch.due_at = time.time() + 3600  # the watcher's own plan
+            assert list(it.parts.memory.agenda.due(math.inf)) == [number]
+            it.parts.memory.agenda.note(number, watch.due_at)
             await call(it, path_of(task_id, it))
             await until(lambda: looks(it) == 2)
 
