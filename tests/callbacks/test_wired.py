@@ -128,6 +128,24 @@ def test_a_refusal_that_is_the_answer_is_not_told_again(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+ONE_AT_A_TIME = upstreams("evolink").replace("value: sk-up-main-key", "value: sk-up-main-key, max_tasks: 1")
+
+
+def test_who_cancels_a_task_that_waits_is_not_told_so(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        config = OPENED + ONE_AT_A_TIME + "queue: {max_tasks: 9, max_wait_s: 3600}\n"
+        async with Receiver() as receiver, world(tmp_path, config, speed=SLOW) as it:
+            await it.create()
+            task_id = await order(it, receiver.url)
+            deleted = await it.http.delete(f"/openai/v1/videos/{task_id}", headers=bearer(ALICE))
+            assert deleted.status_code == 200
+            ended = "SELECT count(*) FROM tasks WHERE finished_at IS NOT NULL"
+            assert _rows(tmp_path, ended) == [(1,)]
+            assert _rows(tmp_path, "SELECT * FROM outbox") == []
+
+    asyncio.run(scenario())
+
+
 def test_links_in_a_callback_lead_where_the_caller_came(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Receiver() as receiver, world(tmp_path, OPENED + "results: {links: gateway}\n") as it:

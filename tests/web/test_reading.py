@@ -197,7 +197,7 @@ def test_ids_that_nobody_gave_out_are_unknown(dialect: str, tmp_path: Path) -> N
 def test_answers_about_a_task_say_what_the_contract_promises_in_their_headers(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, "polling: {min_interval_s: 2, max_interval_s: 30}", speed=SLOW) as it:
-            created = await it.create(callback_url="https://example.com/hook")
+            created = await it.create(prompt="a ship at dawn [dolly in]")
             word = created.json()["id"]
             read = await it.read(word)
             for answer in (created, read):
@@ -210,7 +210,7 @@ def test_answers_about_a_task_say_what_the_contract_promises_in_their_headers(tm
                 assert len(answer.headers["x-request-id"]) >= 16
                 assert answer.headers["content-type"] == "application/json"
             (warning,) = json.loads(created.headers["x-reelgate-warnings"])
-            assert "callback_url" in warning
+            assert "Push in" in warning
             assert "x-reelgate-warnings" not in (await it.create()).headers
             for dialect in SPEECHES:
                 decimal = await it.read(str(ids.number_of(word)), dialect)
