@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from statistics import median
 
-from bench import schedules
+from bench import ledger, schedules
 from bench.laboratory import Laboratory
 from bench.load import Order, Round, RoundFailed
-from bench.plan import POLLING_S_MAX, SETTLE_S, Plan
+from bench.plan import POLLING_S_MAX, QUICK, SETTLE_S, Plan
 from bench.processes import Server, ServerFailed
 from bench.rows import Pairs, Row, added_row, processor_row, tail_row, throughput_row
 
@@ -32,6 +32,7 @@ def measure(lab: Laboratory, plan: Plan, *, on_step: Callable[[str], None]) -> l
         ("hot polls", _polls),
         ("what hot polls touch", _touches),
         ("creates", _creates),
+        ("transactions", _transactions),
     )
     for name, step in steps:
         on_step(name)
@@ -45,6 +46,11 @@ def measure(lab: Laboratory, plan: Plan, *, on_step: Callable[[str], None]) -> l
 def _schedules(lab: Laboratory, plan: Plan) -> Iterator[Row]:
     """Looks for each film, and how late its end is known."""
     yield from schedules.rows()
+
+
+def _transactions(lab: Laboratory, plan: Plan) -> Iterator[Row]:
+    """Creates with and without their transactions, on both kinds of database."""
+    yield from ledger.rows(lab.folder, "quick" if plan is QUICK else "full")
 
 
 def _starts(lab: Laboratory, plan: Plan) -> Iterator[Row]:

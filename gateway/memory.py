@@ -8,7 +8,7 @@ import asyncio
 import heapq
 from asyncio import Event, Lock
 from asyncio import Task as Coroutine
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,8 +35,8 @@ class Watch:
     """When the next look at the upstream is due; where another process watches, the next one at storage."""
     is_mine: bool = False
     """This process looks after it; else another one does, or nobody yet."""
-    is_noted: bool = False
-    """It has its place in the agenda."""
+    noted_at: float | None = None
+    """Its place in the agenda; any other that it has there is out of date."""
     looked_at: float | None = None
     """When it was last seen running."""
     failures: int = 0
@@ -62,10 +62,12 @@ class Agenda:
             self._changed.set()
         heapq.heappush(self._entries, (due_at, task_id))
 
-    def due(self, now: float) -> Iterable[int]:
-        """The tasks whose time has come; each leaves the agenda."""
+    def due(self, now: float) -> list[tuple[float, int]]:
+        """The places of those whose time has come, with their tasks; they leave the agenda."""
+        found = []
         while self._entries and self._entries[0][0] <= now:
-            yield heapq.heappop(self._entries)[1]
+            found.append(heapq.heappop(self._entries))
+        return found
 
     def next_at(self) -> float | None:
         """When the next one is due."""
@@ -203,9 +205,9 @@ class Memory:
         return watch
 
     def take_note(self, task_id: int, watch: Watch) -> None:
-        """See to it that the agenda comes back to a watch when it is due."""
-        if not watch.is_noted:
-            watch.is_noted = True
+        """See to it that the agenda comes back to a watch when it is due, or before."""
+        if watch.noted_at is None or watch.due_at < watch.noted_at:
+            watch.noted_at = watch.due_at
             self.agenda.note(task_id, watch.due_at)
 
     def signal(self, task_id: int) -> Event:

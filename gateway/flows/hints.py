@@ -71,7 +71,7 @@ class Hints:
             await poll.look(task, parts)
         elif watch.is_mine and may_at < watch.due_at:
             watch.due_at = may_at
-            parts.memory.agenda.note(task.id, may_at)
+            parts.memory.take_note(task.id, watch)
 
     async def _weigh(self, task: Task, upstream_id: str | None) -> None:
         """The evidence that a task in doubt was accepted: good if our key finds a task under this id."""

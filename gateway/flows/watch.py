@@ -69,10 +69,10 @@ async def watch(watcher: Watcher, parts: Parts) -> None:
     if time.monotonic() >= watcher.claims_at or parts.clock() >= watcher.holds_until:
         watcher.claims_at = time.monotonic() + CLAIM_EVERY_S
         await _claim(watcher, parts)
-    for task_id in list(parts.memory.agenda.due(parts.clock())):  # some go back into it
+    for noted_at, task_id in parts.memory.agenda.due(parts.clock()):
         found = parts.memory.watches.get(task_id)
-        if found is not None:
-            found.is_noted = False
+        if found is not None and found.noted_at == noted_at:
+            found.noted_at = None
             _come_back(task_id, found, watcher, parts)
 
 

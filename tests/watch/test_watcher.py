@@ -263,3 +263,21 @@ def test_a_process_that_was_silent_for_too_long_lets_go_of_what_others_have_take
             assert mine(it) == set()
 
     asyncio.run(scenario())
+
+
+def test_a_look_that_is_brought_forward_comes_then_and_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, RARELY, speed=SLOW) as it:
+            number = number_of(id_of(await it.create()))
+            await until(lambda: it.parts.memory.watches[number].due_at > 0)
+            found = it.parts.memory.watches[number]
+            for _ in range(3):
+                found.due_at = it.parts.clock() + 0.2
+                it.parts.memory.take_note(number, found)
+            assert looks(it) == 0
+            await until(lambda: looks(it) == 1)
+            await asyncio.sleep(0.5)
+            assert looks(it) == 1
+            assert found.due_at > it.parts.clock() + 20
+
+    asyncio.run(scenario())
