@@ -295,7 +295,7 @@ def fail(connection: Connection, task_id: int, failure: Failure, now: float, sou
     It proves nothing about money, which is suspended until a person says what became of it (FAILURES sections 1, 5).
     """
     task = _found(connection, "fail", task_id)
-    if task.state not in sources:
+    if task.state not in sources & GIVEN_UP:
         raise WrongState(task_id, "fail", task.state)
     return _end(connection, f"fail {task.state}", task, Money.SUSPENDED, now, state=State.FAILED, failure=failure)
 
