@@ -92,8 +92,8 @@ def test_a_hint_that_comes_too_soon_after_a_look_brings_the_next_look_forward(tm
             await until(lambda: watch.looked_at is not None and watch.under_way is None)
             agenda, later = it.parts.memory.agenda, time.time() + 3 * 3600
             assert list(agenda.due(math.inf))
-            watch.due_at = later  # the watcher's own plan
-            agenda.note(ids.number_of(task_id) or 0, later)
+            watch.due_at, watch.noted_at = later, None  # the watcher's own plan
+            it.parts.memory.take_note(ids.number_of(task_id) or 0, watch)
             await call(it, path_of(task_id, it))
             await until(lambda: agenda.next_at() == watch.due_at < later)
             assert watch.looked_at is not None
