@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, StorageDown, TooFast, Unavailable
 from gateway.flows.carry import Journey, carry
 from gateway.flows.preflight import Checked
 from gateway.parts import Parts
-from gateway.store import KeyFull, WrongState
+from gateway.store import CANCELLED, KeyFull, WrongState
 from gateway.video import Failure, Offer, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.queue")
@@ -41,7 +41,7 @@ async def cancel(task: Task, parts: Parts) -> Task:
     """The caller does not want a task that still waits: it is over, free of charge. Any other is given back."""
     if task.state is not State.QUEUED:
         return task
-    failure = Failure("cancelled", "the task was cancelled before it was sent; nothing was spent")
+    failure = Failure(CANCELLED, "the task was cancelled before it was sent; nothing was spent")
     try:
         return parts.memory.keep(await parts.registry.drop(task.id, failure, now=parts.clock()))
     except WrongState:  # it was sent meanwhile
@@ -66,7 +66,7 @@ async def _send_next(parts: Parts) -> bool:
     heads = line.in_turn(await parts.registry.waiting())
     for head in heads:
         if parts.admission.is_revoked(head.caller):
-            await _drop(head.task_id, "cancelled", "the key that ordered this was revoked; nothing was spent", parts)
+            await _drop(head.task_id, CANCELLED, "the key that ordered this was revoked; nothing was spent", parts)
             return True
         model = parts.catalog.find(head.model)
         if model is None or not parts.upstreams.sellers(model):
