@@ -9,7 +9,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check -q
 CLIENTS := $(addprefix $(VENV)/clients/,openai3 openai2 minimax)
 CLIENT_STAMPS := $(CLIENTS:=/.stamp) $(VENV)/clients/node/.stamp
 
-.PHONY: demo test lint types tests clients .clients bench soak lock clean
+.PHONY: demo test lint types tests servers clients .clients bench soak lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/reelgate demo $(ARGS)
@@ -23,8 +23,11 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-tests: $(VENV)/.dev clients
+tests: $(VENV)/.dev servers clients
 	$(BIN)/python -m pytest $(ARGS)
+
+servers:
+	@sh tests/servers.sh
 
 clients:
 	@$(MAKE) --no-print-directory -j$(words $(CLIENT_STAMPS)) .clients
@@ -47,6 +50,7 @@ lock: $(VENV)/.dev
 	$(PIP) install uv
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --extra postgres -o requirements-postgres.txt
+	$(LOCK) pyproject.toml --extra otel -o requirements-otel.txt
 	$(LOCK) pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) --group pyproject.toml:build -o requirements-build.txt
 	for client in $(notdir $(CLIENTS)); do $(LOCK) tests/clients/$$client.in -o tests/clients/$$client.txt || exit; done
