@@ -1,4 +1,4 @@
-"""The door to uvicorn: an open gateway on a socket, until it is told to stop."""
+"""An open gateway on a socket, until it is told to stop."""
 
 import asyncio
 import gc
