@@ -29,6 +29,7 @@ from gateway.metrics import Metrics
 from gateway.parts import Parts, Settings
 from gateway.providers import PROVIDERS
 from gateway.providers.protocol import Site
+from gateway.serving import Limits
 from gateway.store import Books, Callers, Database, Journal, Leases, Outbox, Presence, Registry, Rests, prepare
 from gateway.stories import Stories
 from gateway.transport import Timeouts
@@ -70,6 +71,8 @@ class Gateway:
 
     app: ASGIApp
     parts: Parts
+    limits: Limits
+    """Of the connections on which it is served."""
 
 
 @asynccontextmanager
@@ -129,7 +132,7 @@ async def gateway(
             log.warning(sentence)
         background = [asyncio.create_task(flow.run(parts)) for flow in BACKGROUND]
         try:
-            yield Gateway(_router(config, parts), parts)
+            yield Gateway(_router(config, parts), parts, _limits(config))
         finally:
             await parts.stories.drain(DRAIN_S)
             for story in background:
@@ -231,6 +234,17 @@ def _settings(config: Config, link_secret: bytes, hint_secret: bytes) -> Setting
         signing_secret=config.callbacks.signing_secret,
         hint_secret=hint_secret,
         passthrough=config.passthrough.upstream,
+    )
+
+
+def _limits(config: Config) -> Limits:
+    limits = config.server.limits
+    return Limits(
+        header_bytes=limits.header_bytes,
+        header_fields=limits.header_fields,
+        header_s=limits.header_s,
+        idle_s=limits.idle_s,
+        connections=limits.connections,
     )
 
 

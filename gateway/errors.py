@@ -12,13 +12,14 @@ A class answers by its attributes, so no code ever inspects a message:
     GatewayError
     ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownKey · UnknownTask · UnknownRoute
     │                  WrongMethod · TooLarge · KeyReused · TwinRunning · NotReady · ResultExpired
+    │                  UnknownExpectation · UnknownVersion · HeadTooLarge · TooSlow
     ├─ PolicyError     ModelNotAllowed · BudgetSpent · TooFast · QueueFull · TooManyTasks · Frozen
     ├─ UpstreamError
     │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
     │  │               KeyBarred · BadCall · CallTooLarge · ContentRejected · Misconfigured · Walled
     │  ├─ LookFailed
     │  └─ InDoubt
-    └─ Unavailable · Resting · StorageDown · Draining · Internal
+    └─ Unavailable · Resting · StorageDown · Draining · Crowded · Internal
 
 Only a `Refused` proves that nothing was bought. Everything that is not in this tree, a bug or a cancelled
 coroutine, counts as doubt wherever money is concerned.
@@ -144,6 +145,31 @@ class WrongMethod(CallerError):
 class TooLarge(CallerError):
     status = 413
     code = "too_large"
+
+
+class UnknownExpectation(InvalidRequest):
+    """`Expect` asks for what nobody here does."""
+
+    status = 417
+
+
+class UnknownVersion(InvalidRequest):
+    """Another HTTP than this server speaks."""
+
+    status = 505
+
+
+class HeadTooLarge(CallerError):
+    status = 431
+    code = "header_too_large"
+
+
+class TooSlow(CallerError):
+    """The head of a request did not arrive in its time. Nothing was begun: the same request can help."""
+
+    status = 408
+    code = "request_timeout"
+    repeat = True
 
 
 class KeyReused(CallerError):
@@ -394,6 +420,14 @@ class Draining(GatewayError):
 
     status = 503
     code = "draining"
+    repeat = True
+
+
+class Crowded(GatewayError):
+    """There are as many connections as there may be: the same request can help, later."""
+
+    status = 503
+    code = "crowded"
     repeat = True
 
 

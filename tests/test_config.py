@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.config import Config, ConfigError, find, from_environment, json_schema, load, override, warnings
+from gateway.config import Config, ConfigError, find, from_environment, json_schema, load, override
 from gateway.config.shape import SHAPE, Branch, Items, Shape, Table
-from gateway.config.unbuilt import UNBUILT
 from gateway.documents import read_yaml
 from gateway.secret import Secret
 
@@ -203,7 +202,7 @@ def test_a_finished_configuration_does_not_print_its_secrets(read: Reader) -> No
         callbacks: {{signing_secret: whsec_c2VjcmV0LWNhbmFyeQ==}}
         """
     )
-    words = f"{config} {config!r} {config.model_dump()} {config.model_dump_json()} {warnings(config)}"
+    words = f"{config} {config!r} {config.model_dump()} {config.model_dump_json()}"
     assert CANARY not in words
     assert "c2VjcmV0LWNhbmFyeQ" not in words
     assert config.virtual_keys[0].digest not in repr(config)
@@ -268,28 +267,7 @@ def test_a_loopback_host_needs_no_keys(read: Reader, host: str) -> None:
     assert read(f"{UP}server: {{host: {host}}}").server.host == host.strip("'")
 
 
-# --- settings without their feature, the example, the schema ----------------------------------------------------
-
-
-def test_a_setting_whose_feature_is_missing_is_named(read: Reader) -> None:
-    assert warnings(read(UP)) == []
-    budget = "{amount: 1}"
-    text = vk("id: a, value: b", f"id: c, value: d, rpm: 1, max_tasks: 1, expires: 2030-01-01, budget: {budget}")
-    said = warnings(
-        read(
-            f"""{text}
-teams: [{{id: t, budget: {budget}}}]
-preflight: {{camera_commands: reject}}
-results: {{archive: films}}
-callbacks: {{signing_secret: whsec_AAAA}}
-admin_key: a
-passthrough: {{upstream: e}}
-server: {{limits: {{header_bytes: 1000, header_fields: 10, header_s: 1}}}}
-"""
-        )
-    )
-    assert {re.sub(r"\[\d\]", "[]", sentence.partition(": ")[0]) for sentence in said} == {row.place for row in UNBUILT}
-    assert all("this version" in sentence for sentence in said)
+# --- the example, the schema -------------------------------------------------------------------------------------
 
 
 def places(shape: Shape, place: str = "") -> Iterator[str]:

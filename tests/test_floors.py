@@ -27,7 +27,7 @@ FLOORS: list[dict[str, set[str]]] = [
     },
     {"parts": set(), "flows": {"parts"}},
     {"web": set()},
-    {"config": set(), "serving": set(), "app": {"config"}, "cli": {"app", "config", "serving", "sandbox"}}
+    {"config": set(), "serving": set(), "app": {"config", "serving"}, "cli": {"app", "config", "serving", "sandbox"}}
     | {"__main__": {"cli"}},
 ]
 SANDBOX = "sandbox"

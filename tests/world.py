@@ -173,7 +173,7 @@ async def world(
         base_url, transport = "http://127.0.0.1", None
         if on_socket:
             listener = stack.enter_context(serving.bind("127.0.0.1", 0))
-            base_url = await stack.enter_async_context(serving.running(opened.app, listener))
+            base_url = await stack.enter_async_context(serving.running(opened.app, listener, opened.limits))
         else:
             transport = httpx.ASGITransport(opened.app)
         client = httpx.AsyncClient(base_url=base_url, transport=transport, trust_env=False, timeout=GIVE_UP_S)

@@ -6,7 +6,7 @@ from rich.table import Table
 from gateway.catalog import Catalog, Model, matches
 from gateway.cli.desk import noticed
 from gateway.cli.options import ConfigOption, read_config, refuse_unknown_providers
-from gateway.config import Config, Upstream, warnings
+from gateway.config import Config, Upstream
 from gateway.money import render_micros
 from gateway.providers import PROVIDERS
 
@@ -19,7 +19,7 @@ def check(config: ConfigOption = None) -> None:
     catalog = Catalog.shipped(settings.prices)
     console.print(_upstreams(settings))
     console.print(_models(settings, catalog))
-    for sentence in [*_remarks(settings, catalog), *warnings(settings), *noticed(settings)]:
+    for sentence in [*_remarks(settings, catalog), *noticed(settings)]:
         console.print(f"[yellow]note[/]  {sentence}", highlight=False)
     console.print("[green]ok[/]  the configuration is sound")
 

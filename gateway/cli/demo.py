@@ -129,7 +129,7 @@ async def _demo(console: Console, *, once: bool, port: int | None) -> None:
         listener = stack.enter_context(_listener(port))
         settings = _config(Path(folder), upstream_url, key)
         opened = await stack.enter_async_context(gateway(settings, listeners=[listener.getsockname()[:2]]))
-        base_url = await stack.enter_async_context(serving.running(opened.app, listener))
+        base_url = await stack.enter_async_context(serving.running(opened.app, listener, opened.limits))
         console.print(f"simulated upstream  {upstream_url}\ngateway             {base_url}\n", highlight=False)
         await _make_films(console, base_url, key, await _upload_frame(upstream_url))
         console.print(_next_steps(base_url, key), highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 from gateway import logs, serving
 from gateway.app import gateway
 from gateway.cli.options import ConfigOption, fail, read_config, refuse, refuse_unknown_providers
-from gateway.config import Config, ConfigError, override, warnings
+from gateway.config import Config, ConfigError, override
 from gateway.errors import StorageDown
 from gateway.store import StorageRefused
 
@@ -38,8 +38,6 @@ def serve(
     except ConfigError as error:
         refuse(error)
     refuse_unknown_providers(settings)
-    for sentence in warnings(settings):
-        print(f"reelgate: {sentence}", file=sys.stderr)
     try:
         serving.run(_serve(settings))
     except StorageRefused as error:
@@ -67,6 +65,6 @@ async def _serve(config: Config) -> None:
             await serving.serve(
                 opened.app,
                 listener,
-                idle_s=config.server.limits.idle_s,
+                limits=opened.limits,
                 on_stop=opened.parts.stories.stop_creates,
             )

@@ -27,7 +27,6 @@ from gateway.config.settings import (
     json_schema,
 )
 from gateway.config.source import find, from_environment, load, override
-from gateway.config.unbuilt import warnings
 
 __all__ = [
     "Budget",
@@ -55,5 +54,4 @@ __all__ = [
     "json_schema",
     "load",
     "override",
-    "warnings",
 ]

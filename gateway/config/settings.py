@@ -55,7 +55,8 @@ class Section(BaseModel):
 
 
 class Limits(Section):
-    """What one HTTP request may weigh and how long it may take to arrive (CONTRACT section 5)."""
+    """What one HTTP request may weigh and how long it may take to arrive (CONTRACT section 5), and how many connections
+    there may be."""
 
     header_bytes: Count = 65_536
     header_fields: Count = 100
@@ -63,6 +64,7 @@ class Limits(Section):
     body_bytes: Count = 33_554_432
     body_s: Seconds = 30
     idle_s: Seconds = 75
+    connections: Count = 10_000
 
 
 class Server(Section):

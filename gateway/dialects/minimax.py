@@ -68,6 +68,8 @@ _ROWS: Mapping[str, int] = {
     "unknown_route": _INVALID,
     "wrong_method": _INVALID,
     "too_large": _INVALID,
+    "header_too_large": _INVALID,
+    "request_timeout": _INVALID,
     "not_ready": _INVALID,
     "result_expired": _INVALID,
     "idempotency_key_reused": _INVALID,
@@ -88,6 +90,7 @@ _ROWS: Mapping[str, int] = {
     "no_usable_key": _DOWNSTREAM_ERROR,
     "storage_down": _DOWNSTREAM_ERROR,
     "draining": _DOWNSTREAM_ERROR,
+    "crowded": _DOWNSTREAM_ERROR,
     "frozen": _DOWNSTREAM_ERROR,
 }
 # A film that was refused for what it shows, in the words of every upstream (FACTS 1.4, 2.3, 3.5, 4.5).

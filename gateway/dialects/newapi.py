@@ -85,12 +85,14 @@ _ROWS: Mapping[str, Row] = {
     "model_not_allowed": _row(403, "access_denied"),
     "unknown_route": _row(404, "not_found"),
     "wrong_method": _row(405, "method_not_allowed"),
+    "request_timeout": _row(408, "invalid_request"),
     "twin_running": _row(409, "twin_running"),
     "result_expired": _row(410, "result_expired"),
     "too_large": _row(413, "invalid_request"),
     "idempotency_key_reused": _row(422, "idempotency_key_reused"),
     "rate_limited": _row(429, "rate_limit_exceeded"),
     "too_many_tasks": _row(429, "rate_limit_exceeded"),
+    "header_too_large": _row(431, "invalid_request"),
     "internal_error": _row(500, "internal_error"),
     # Not 502: clients repeat on that, and this may have been bought.
     "submission_unconfirmed": _row(500, "submission_unconfirmed"),
@@ -102,6 +104,7 @@ _ROWS: Mapping[str, Row] = {
     "no_usable_key": _row(503, "do_request_failed"),
     "storage_down": _row(503, "do_request_failed"),
     "draining": _row(503, "do_request_failed"),
+    "crowded": _row(503, "do_request_failed"),
     "frozen": _row(503, "do_request_failed"),
 }
 

@@ -81,6 +81,7 @@ _ROWS: Mapping[str, Row] = {
     "unknown_task": _NOT_FOUND,
     "unknown_route": _NOT_FOUND,
     "wrong_method": Row(405, "method_not_allowed", _BAD),
+    "request_timeout": Row(408, "request_timeout", _BAD),
     "twin_running": Row(409, "twin_running", _BAD),
     "result_expired": Row(410, "result_expired", _BAD),
     "too_large": Row(413, "request_too_large", _BAD),
@@ -88,6 +89,7 @@ _ROWS: Mapping[str, Row] = {
     "rate_limited": _TOO_FAST,
     "too_many_tasks": _TOO_FAST,
     "budget_spent": Row(429, "insufficient_quota", "insufficient_quota"),  # never to be retried, whatever 429 says
+    "header_too_large": Row(431, "header_too_large", _BAD),
     "internal_error": Row(500, "internal_error", "api_error"),
     # Not 502: clients repeat on that, and this may have been bought.
     "submission_unconfirmed": Row(500, "submission_unconfirmed", "api_error"),
@@ -99,6 +101,7 @@ _ROWS: Mapping[str, Row] = {
     "no_usable_key": _UNAVAILABLE,
     "storage_down": _UNAVAILABLE,
     "draining": _UNAVAILABLE,
+    "crowded": _UNAVAILABLE,
     "frozen": _UNAVAILABLE,
 }
 

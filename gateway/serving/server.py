@@ -6,10 +6,16 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.serving.connection import Connection
+from gateway.serving.house import House
+from gateway.serving.limits import Limits
+from gateway.serving.places import places
 
 BACKLOG = 2048  # what uvicorn itself asks for
 GRACE_S = 25  # leaves the promised 30 s of CONTRACT section 5 a margin for closing storage
@@ -55,9 +61,9 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *, idle_s: float, on_stop: Callable[[], None]) -> None:
+async def serve(app: ASGIApp, listener: socket.socket, *, limits: Limits, on_stop: Callable[[], None]) -> None:
     """Answer on `listener` until SIGTERM or SIGINT; `on_stop` is told at once when one comes, a second one hurries."""
-    server = _Server(_settings(app, idle_s))
+    server = _Server(_settings(app, limits))
 
     def stop() -> None:
         on_stop()
@@ -71,9 +77,9 @@ async def serve(app: ASGIApp, listener: socket.socket, *, idle_s: float, on_stop
 
 
 @asynccontextmanager
-async def running(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
+async def running(app: ASGIApp, listener: socket.socket, limits: Limits | None = None) -> AsyncIterator[str]:
     """The same beside other work in this event loop; gives the base URL, and stops at the end."""
-    server = _Server(_settings(app, idle_s=75))
+    server = _Server(_settings(app, limits or Limits()))
     answering = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield address_of(listener)
@@ -82,16 +88,17 @@ async def running(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
         await answering
 
 
-def _settings(app: ASGIApp, idle_s: float) -> uvicorn.Config:
+def _settings(app: ASGIApp, limits: Limits) -> uvicorn.Config:
+    protocol = partial(Connection, House(app, limits, places(limits)))
     return uvicorn.Config(
         app,
+        http=cast(type[asyncio.Protocol], protocol),  # a class to uvicorn, which only ever calls it
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         ws="none",
         proxy_headers=False,  # the address from outside is server.public_url, not a header that anyone can send
-        timeout_keep_alive=max(1, round(idle_s)),
         timeout_graceful_shutdown=GRACE_S,
     )
 

@@ -6,17 +6,26 @@ Nearly every request is a poll of a plain path, and the router would try one pat
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Match, Route, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.errors import GatewayError
+from gateway.web.exchange import Exchange, HeaderList
+from gateway.web.surface import Surface
 
 _ID = "{id}"
 _ANY, _HERE = 0, 1  # keys that no segment of a path can be
 
 
 class Dispatch:
-    """An ASGI application. `plain` are templates of whole segments, some of them `{id}`; a literal one goes first."""
+    """An ASGI application. `plain` are templates of whole segments, some of them `{id}`; a literal one goes first.
+    `nowhere` speaks for paths that are none, `vital` are those that are answered however many connections there are."""
 
-    def __init__(self, plain: Mapping[str, ASGIApp], otherwise: Router) -> None:
+    def __init__(
+        self, plain: Mapping[str, Surface], otherwise: Router, *, nowhere: Surface, vital: frozenset[str]
+    ) -> None:
+        self.vital = vital
+        self._nowhere = nowhere
         self._otherwise = otherwise
         self._tree: dict[str | int, Any] = {}
         for template, app in plain.items():
@@ -34,7 +43,26 @@ class Dispatch:
                 return
         await self._otherwise(scope, receive, send)
 
-    def _find(self, path: str) -> tuple[ASGIApp | None, str]:
+    def refuse(
+        self, error: GatewayError, method: str | None, path: str | None, headers: HeaderList
+    ) -> tuple[int, HeaderList, bytes]:
+        """What the server answers where it refuses a request of which so much is known: status, headers and body."""
+        scope = {"type": "http", "method": method or "GET", "path": path or "", "headers": headers}
+        exchange = Exchange(scope, _nothing)
+        answer = self._surface(scope).refuse(exchange, error)
+        said = [(b"content-type", answer.content_type), (b"x-request-id", exchange.request_id.encode())]
+        return answer.status, [*answer.headers, *said], answer.body
+
+    def _surface(self, scope: Scope) -> Surface:
+        found, _ = self._find(scope["path"])
+        if found is not None:
+            return found
+        for route in self._otherwise.routes:
+            if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
+                return route.endpoint if isinstance(route.endpoint, Surface) else self._nowhere
+        return self._nowhere
+
+    def _find(self, path: str) -> tuple[Surface | None, str]:
         node, spelling = self._tree, ""
         for segment in path.split("/")[1:]:
             inner = node.get(segment)
@@ -44,6 +72,11 @@ class Dispatch:
                 return None, ""
             node = inner
         return node.get(_HERE), spelling
+
+
+async def _nothing() -> Message:
+    """What comes of a request that was refused before it was one."""
+    return {"type": "http.disconnect"}
 
 
 def is_plain(template: str) -> bool:

@@ -24,6 +24,9 @@ EVENTS_PATH = "/v1/tasks/{id}/events"
 MODELS_PATH = "/v1/models"
 _HEALTH = ("/healthz", "/health", "/health/liveliness")
 _READINESS = ("/readyz", "/health/readiness")
+_METRICS = "/metrics"
+# Whoever watches the gateway is answered when nobody else can be.
+_VITAL = frozenset({*_HEALTH, *_READINESS, _METRICS})
 # Below these, what is not offered is said to be so, in the words of whose path it is (CONTRACT section 4).
 _ROOTS: Mapping[str, str] = {
     "/v1/videos": "openai",
@@ -66,21 +69,21 @@ def build_routes(
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.health))
     for path in _READINESS:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.readiness))
-    ways["/metrics"]["GET"] = Way(operations.metrics)
+    ways[_METRICS]["GET"] = Way(operations.metrics)
     for path, by_method in admin.items():
         ways[path].update(by_method)
     for path, speaker in _roots():
         ways[path + "/{rest:path}"] = dict.fromkeys(METHODS, Way(_not_offered, speakers=(speaker,)))
     surface = partial(Surface, metrics=metrics, default_dialect=default_dialect, look_again=look_again)
     surfaces = {path: surface(path, by_method) for path, by_method in ways.items()}
-    nowhere = dict.fromkeys(METHODS, Way(_not_there))
+    nowhere = surface("unknown", dict.fromkeys(METHODS, Way(_not_there)))
     routes = [
         *(Route(path, app) for path, app in surfaces.items()),
         *(_passing(prefix, passthrough, surface) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
-        Route("/{path:path}", surface("unknown", nowhere)),
+        Route("/{path:path}", nowhere),
     ]
     plain = {path: app for path, app in surfaces.items() if is_plain(path)}
-    return Dispatch(plain, Router(routes, redirect_slashes=False))
+    return Dispatch(plain, Router(routes, redirect_slashes=False), nowhere=nowhere, vital=_VITAL)
 
 
 def _passing(prefix: str, passthrough: Passthrough, surface: Callable[..., Surface]) -> BaseRoute:

@@ -74,6 +74,13 @@ class Surface:
         finally:
             self._record(exchange, status)
 
+    def refuse(self, exchange: Exchange, error: GatewayError) -> Answer:
+        """An answer to a request that the server refused before it was one. The status is the error's own, whatever the
+        dialect's habit: proxies go by it."""
+        answer = replace(self._refuse(exchange, error), status=error.status)
+        self._record(exchange, answer.status)
+        return answer
+
     async def _answer(self, exchange: Exchange) -> Answer | Stream:
         try:
             handler = self._way(exchange.method).handler

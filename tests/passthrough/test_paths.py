@@ -101,6 +101,8 @@ STRANGE = [
     b"/v1/chat completions",
     b"/v1/chat\tx",
     b"v1/chat",
+    b"/v1/messages#top",
+    b"http://elsewhere.example/v1/messages",
     b"",
 ]
 STRANGE += [b"/v1", b"/v1/", b"/V1/chat", b"/v1./chat", b"//v1/chat", b"/x/../v1/chat", b"/evolink/v1/chat/completions"]
@@ -119,8 +121,7 @@ GOOD = {
     b"/v1/images/generations/": b"/v1/images/generations/",
     b"/v1/videos-are-us": b"/v1/videos-are-us",
     b"/v1/video_template_generation": b"/v1/video_template_generation",
-    b"/v1/messages#top": b"/v1/messages",
-    b"http://elsewhere.example/v1/messages": b"/v1/messages",
+    b"http://g/v1/messages": b"/v1/messages",
     b"/openai/v1/embeddings?x=1": b"/v1/embeddings?x=1",
 }
 

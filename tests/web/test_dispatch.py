@@ -26,7 +26,8 @@ def lead(path: str) -> tuple[str | None, str]:
     async def router(scope: Any, receive: Any, send: Any) -> None:
         seen.append(("router", ""))
 
-    dispatch = Dispatch({template: app(template) for template in TEMPLATES}, Router())
+    plain = {template: app(template) for template in TEMPLATES}
+    dispatch = Dispatch(plain, Router(), nowhere=app("nowhere"), vital=frozenset())
     dispatch._otherwise = router  # type: ignore[assignment]
     asyncio.run(dispatch({"type": "http", "path": path}, None, None))  # type: ignore[arg-type]
     (found,) = seen

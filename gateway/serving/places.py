@@ -1,0 +1,48 @@
+"""How many connections there may be. Beyond that a few are heard for a moment, so that probes and metrics still are."""
+
+import resource
+from enum import Enum
+
+from gateway.serving.limits import Limits
+
+SPARE = 128
+# Of the descriptors that the process may have, the rest is for upstreams, storage and films.
+_SHARE = 0.75
+
+
+class Place(Enum):
+    """What a connection got when it came."""
+
+    OWN = "own"
+    SPARE = "spare"
+    NONE = "none"
+
+
+class Places:
+    """Counts who is here."""
+
+    def __init__(self, size: int) -> None:
+        self._free = {Place.OWN: size, Place.SPARE: SPARE}
+
+    def take(self) -> Place:
+        for place, free in self._free.items():
+            if free > 0:
+                self._free[place] -= 1
+                return place
+        return Place.NONE
+
+    def leave(self, place: Place) -> None:
+        if place is not Place.NONE:
+            self._free[place] += 1
+
+
+def places(limits: Limits) -> Places:
+    """As many as are configured, and as this process can have open at once: what it may raise by itself, it raises."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = int((limits.connections + SPARE) / _SHARE) + 1
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return Places(limits.connections)
+    return Places(max(1, min(limits.connections, int(soft * _SHARE) - SPARE)))
