@@ -10,7 +10,6 @@ it alone knows a create, whose body has a limit, from a stream, which has none i
 """
 
 import asyncio
-import math
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, cast
 
@@ -20,6 +19,7 @@ from uvicorn.server import ServerState
 
 from gateway.errors import Crowded, GatewayError, TooSlow
 from gateway.serving import answers, bodies, framing
+from gateway.serving.deadline import Deadline
 from gateway.serving.framing import END, Head
 from gateway.serving.house import House
 from gateway.serving.places import Place
@@ -71,9 +71,7 @@ class Connection(asyncio.Protocol):
         self._is_turn_due = False
         self._is_reading_paused = False
         self._drained: asyncio.Event | None = None  # while there is more to write than the client takes
-        self._expires_at = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
+        self._deadline = Deadline(self._loop, self._expire)
 
     # --- what the transport tells -------------------------------------------------------------------------------
 
@@ -85,16 +83,15 @@ class Connection(asyncio.Protocol):
         if self._place is Place.NONE:
             self.refuse(_crowded())
         else:
-            self._allow(self._limits.header_s if self._place is Place.OWN else _SPARE_S)
+            self._deadline.set(self._limits.header_s if self._place is Place.OWN else _SPARE_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(cast(Any, self))
-        self._house.places.leave(self._place)
+        self._leave_place()
         self._is_over = True
         self._rest = b""
         self._known = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.cancel()
         if self._request is not None:
             self._request.leave()
             self._request = None
@@ -160,7 +157,7 @@ class Connection(asyncio.Protocol):
         if not request.keeps_open or self._is_last or not self.can_go_on(request):
             self._close()
         else:
-            self._allow(self._limits.idle_s if self._incoming is None else self._limits.header_s)
+            self._deadline.set(self._limits.idle_s if self._incoming is None else _LINGER_S)
             self.regulate()
             self._go_on_soon()
 
@@ -173,10 +170,10 @@ class Connection(asyncio.Protocol):
         self._request = None
         self.write(said if method == "HEAD" else said + body)
         if self._place is Place.OWN:
-            self._linger()
-        else:  # it must not stand in the way of the next
-            self._is_over = True
-            self._transport.close()
+            self._linger(_LINGER_S)
+        else:
+            self._leave_place()  # it must not stand in the way of the next
+            self._linger(_SPARE_S)
 
     def abort(self) -> None:
         """End it at once, whatever was still to be written."""
@@ -227,7 +224,7 @@ class Connection(asyncio.Protocol):
         if request is not None:
             request.feed(piece, is_whole=incoming.is_whole)
         elif incoming.is_whole:
-            self._allow(self._limits.idle_s)
+            self._deadline.set(self._limits.idle_s)
 
     def _misframed(self, error: GatewayError, request: Request | None) -> None:
         if request is None:  # answered already
@@ -237,7 +234,7 @@ class Connection(asyncio.Protocol):
         if request.is_begun:
             self.abort()
         else:
-            self.refuse(error, self._known)
+            self.refuse(error, request.head)
 
     def _take_head(self) -> bool:
         """Begin the next request; whether that could be done."""
@@ -257,7 +254,7 @@ class Connection(asyncio.Protocol):
         except GatewayError as error:
             self.refuse(error, text=text)
             return False
-        self._known = head
+        self._known = head if end <= _KNOWN_BYTES_MAX else None
         self._begin(head)
         return True
 
@@ -274,7 +271,7 @@ class Connection(asyncio.Protocol):
         if not self._is_head_begun:
             self._is_head_begun = True
             if self._place is Place.OWN:
-                self._allow(self._limits.header_s)
+                self._deadline.set(self._limits.header_s)
         try:
             framing.judge_begun(self._rest, self._seen, self._limits.header_bytes)
         except GatewayError as error:
@@ -303,7 +300,7 @@ class Connection(asyncio.Protocol):
             "path": head.path,
             "raw_path": head.raw_path,
             "query_string": head.query,
-            "headers": head.fields.headers,
+            "headers": head.fields.headers.copy(),  # the next request may have the same
         }
         if house.at_once is not None and head.method in _AT_ONCE and not head.has_body:
             said = house.at_once(scope)
@@ -312,7 +309,7 @@ class Connection(asyncio.Protocol):
                 return
         request = self._request = Request(self, head, keeps_open=keeps_open)
         self._incoming = bodies.incoming(head, self._limits)
-        self._expires_at = math.inf
+        self._deadline.lift()
         answering = cast(Coroutine[Any, Any, None], house.app(scope, request.receive, request.send))
         task = self._loop.create_task(answering)
         self._state.tasks.add(task)
@@ -327,29 +324,14 @@ class Connection(asyncio.Protocol):
         said = answers.head(status, headers, self.date(), answers.length(len(body)), option)
         self._transport.write(said if head.method == "HEAD" else said + body)
         if keeps_open:
-            self._expires_at = self._loop.time() + self._limits.idle_s
+            self._deadline.set(self._limits.idle_s)
         else:
             self._close()
 
     # --- how it ends --------------------------------------------------------------------------------------------
 
-    def _allow(self, seconds: float) -> None:
-        """From now on, it may stay like this for so long."""
-        self._expires_at = now_on = self._loop.time() + seconds
-        if now_on < self._timer_at:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer_at = now_on
-            self._timer = self._loop.call_at(now_on, self._on_time)
-
-    def _on_time(self) -> None:
-        """A timer is set once and asked late: moving it with every request would cost more than the request."""
-        self._timer, self._timer_at = None, math.inf
-        if self._expires_at > self._loop.time():
-            if self._expires_at < math.inf:
-                self._timer_at = self._expires_at
-                self._timer = self._loop.call_at(self._timer_at, self._on_time)
-        elif self._is_over or self._transport.get_write_buffer_size():
+    def _expire(self) -> None:
+        if self._is_over or self._transport.get_write_buffer_size():
             self.abort()
         elif self._place is Place.SPARE:
             self.refuse(_crowded())
@@ -362,19 +344,23 @@ class Connection(asyncio.Protocol):
         """After what was written is taken. Where more was sent than read, only the own side is closed at first: a reset
         would overtake the answer."""
         if self._rest or self._incoming is not None:
-            self._linger()
+            self._linger(_LINGER_S)
             return
         self._is_over = True
         self._transport.close()
-        self._allow(self._limits.idle_s)
+        self._deadline.set(self._limits.idle_s)
 
-    def _linger(self) -> None:
+    def _linger(self, seconds: float) -> None:
         self._is_over = True
         self._rest, self._incoming = b"", None
         if not self._transport.is_closing():
             self.regulate()
             self._transport.write_eof()
-            self._allow(_LINGER_S)
+            self._deadline.set(seconds)
+
+    def _leave_place(self) -> None:
+        self._house.places.leave(self._place)
+        self._place = Place.NONE
 
 
 def _crowded() -> Crowded:

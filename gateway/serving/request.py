@@ -25,7 +25,6 @@ class Request:
 
     __slots__ = (
         "_connection",
-        "_head",
         "_headers",
         "_is_begun",
         "_is_body_given",
@@ -38,6 +37,7 @@ class Request:
         "_pieces",
         "_status",
         "_wants_word",
+        "head",
         "held_bytes",
         "is_answered",
         "keeps_open",
@@ -45,7 +45,7 @@ class Request:
 
     def __init__(self, connection: "Connection", head: Head, *, keeps_open: bool) -> None:
         self._connection = connection
-        self._head = head
+        self.head = head
         self.keeps_open = keeps_open
         self.is_answered = False
         self.held_bytes = 0
@@ -98,7 +98,7 @@ class Request:
         if self._is_begun or task.cancelled():
             self._connection.abort()  # left unfinished, so that nobody takes it for whole
         else:
-            self._connection.refuse(Internal("internal error"), self._head)
+            self._connection.refuse(Internal("internal error"), self.head)
 
     # --- what the application calls -----------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Request:
         self._is_begun = True
         said: dict[bytes, Any] = dict(self._headers)
         more = [] if b"date" in said else [self._connection.date()]
-        self._is_without_body = self._head.method == "HEAD" or self._status in _BODILESS
+        self._is_without_body = self.head.method == "HEAD" or self._status in _BODILESS
         if b"content-length" in said:
             self._left = int(said[b"content-length"])
         elif self._is_without_body:
@@ -159,7 +159,7 @@ class Request:
         elif body_bytes is not None:
             self._left = body_bytes
             more.append(answers.length(body_bytes))
-        elif self._head.version == "1.1":
+        elif self.head.version == "1.1":
             self._is_chunked = True
             more.append(answers.CHUNKED)
         else:
@@ -168,7 +168,7 @@ class Request:
             self.keeps_open = False
         else:
             self.keeps_open = self.keeps_open and self._connection.can_go_on(self)
-            more.append(answers.option(self._head.version, keeps_open=self.keeps_open))
+            more.append(answers.option(self.head.version, keeps_open=self.keeps_open))
         return answers.head(self._status, self._headers, *more)
 
     def _write(self, body: bytes, *, has_more: bool) -> None:
