@@ -9,7 +9,7 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -36,13 +36,7 @@ def fresh(trust: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
 
 async def exchange(transport: httpx.AsyncBaseTransport, call: Call, secret: str, limits: Timeouts) -> Reply:
     """One call, one reply, within the limits. A body that broke off is kept, and says so. Raises Refused or InDoubt."""
-    headers = {
-        "authorization": f"Bearer {secret}",
-        "accept": "application/json",
-        "accept-encoding": "identity",
-        **({"content-type": "application/json"} if call.body is not None else {}),
-        **call.headers,
-    }
+    headers = headers_of(call, secret)
     timeout = httpx.Timeout(limits.read_s, connect=limits.connect_s).as_dict()
     request = httpx.Request(call.method, call.url, content=call.body, headers=headers, extensions={"timeout": timeout})
     loop = asyncio.get_running_loop()
@@ -50,7 +44,7 @@ async def exchange(transport: httpx.AsyncBaseTransport, call: Call, secret: str,
     try:
         async with asyncio.timeout_at(deadline):
             response = await transport.handle_async_request(request)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # OSError: time-outs, and TLS that breaks in between
+    except FOREIGN as error:
         raise judge_transport(error) from None
     body, is_whole = bytearray(), True
     try:
@@ -64,10 +58,24 @@ async def exchange(transport: httpx.AsyncBaseTransport, call: Call, secret: str,
         is_whole = False
     finally:
         await response.aclose()
-    text, is_plain = _plain(bytes(body[:REPLY_BYTES_MAX]), response.headers.get("content-encoding", ""))
+    return read_reply(response.status_code, response.headers, bytes(body[:REPLY_BYTES_MAX]), is_whole, secret)
+
+
+def headers_of(call: Call, secret: str) -> dict[str, str]:
+    """What every call says of itself, beside what is its own."""
+    headers = {"authorization": f"Bearer {secret}", "accept": "application/json", "accept-encoding": "identity"}
+    if call.body is not None:
+        headers["content-type"] = "application/json"
+    headers.update(call.headers)
+    return headers
+
+
+def read_reply(status: int, headers: Mapping[str, str], body: bytes, is_whole: bool, secret: str) -> Reply:
+    """What came back, for the providers to read."""
+    text, is_plain = _plain(body, headers.get("content-encoding", ""))
     # An upstream that quotes our key in an error must not show it to a caller, a log or the database.
     text = text.replace(secret.encode(), b"***")
-    return Reply(response.status_code, response.headers, text, is_whole and is_plain)
+    return Reply(status, headers, text, is_whole and is_plain)
 
 
 def _plain(body: bytes, encoding: str) -> tuple[bytes, bool]:
@@ -125,5 +133,8 @@ def _caused_by(
         error = error.__cause__ or error.__context__
     return False
 
+
+# OSError: time-outs, and TLS that breaks in between.
+FOREIGN = (httpx.HTTPError, httpx.InvalidURL, OSError)
 
 _ONE_USE = httpx.Limits(max_connections=1, max_keepalive_connections=0)

@@ -21,14 +21,14 @@ from typing import Any
 
 import httpx
 
-from gateway import errors
+from gateway import errors, paid_call
 from gateway.camera import Literals, render
 from gateway.catalog import Model, matches
 from gateway.crossing import Crossing, Parcel, Passed
 from gateway.errors import Problem
 from gateway.keys import PENDING_S, Blocked, Cause, KeyPool, KeySight, KeyState, Limit, Rest, Standing
 from gateway.providers.protocol import Provider, Site
-from gateway.transport import Timeouts, exchange, fresh
+from gateway.transport import FOREIGN, Timeouts, exchange, headers_of, judge_transport, read_reply
 from gateway.video import Look, Offer, Receipt, Route, Task, VideoRequest
 from gateway.wire import Call, CallRecord, Reply, Send
 
@@ -484,8 +484,7 @@ class Upstreams:
         started = perf_counter()
         outcome = "doubt"
         try:
-            async with fresh(self._trust) as transport:
-                reply = await exchange(transport, call, upstream.secrets[key_id](), upstream.timeouts)
+            reply = await self._pay(call, upstream.secrets[key_id](), upstream.timeouts)
             outcome = f"{reply.status // 100}xx"
         except errors.UpstreamError as error:
             outcome = error.code
@@ -493,6 +492,13 @@ class Upstreams:
         finally:
             self._on_call(CallRecord(upstream.name, key_id, call.operation, outcome, perf_counter() - started))
         return reply
+
+    async def _pay(self, call: Call, secret: str, limits: Timeouts) -> Reply:
+        try:
+            answer = await paid_call.send_once(call, headers_of(call, secret), limits, self._trust)
+        except FOREIGN as error:
+            raise judge_transport(error) from None
+        return read_reply(answer.status, answer.headers, answer.body, answer.is_whole, secret)
 
     async def _send_free(self, upstream: Upstream, key_id: str, call: Call) -> Reply:
         """As `_send_paid`, on kept connections; a failure teaches nothing."""

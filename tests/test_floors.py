@@ -15,7 +15,8 @@ FLOORS: list[dict[str, set[str]]] = [
     {
         "transport": set(),
         "crossing": {"transport"},
-        "upstreams": {"transport", "crossing"},
+        "paid_call": {"transport"},
+        "upstreams": {"transport", "crossing", "paid_call"},
         "egress": set(),
         "store": set(),
         "metrics": set(),
@@ -65,8 +66,16 @@ SIBLINGS = {
 
 # Each outside package has one door.
 DOORS = {
-    "httpx": {"transport", "crossing", "upstreams", "cli"},  # the command line is a client of its own gateway
+    "httpx": {
+        "transport",
+        "crossing",
+        "paid_call",
+        "upstreams",
+        "cli",
+    },  # the command line is a client of its own gateway
     "httpcore": {"egress", "crossing"},
+    "httptools": {"paid_call", "serving"},
+    "aiohappyeyeballs": {"paid_call"},
     "sqlalchemy": {"store"},
     "psycopg": {"store"},
     "alembic": {"store"},

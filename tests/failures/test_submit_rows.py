@@ -18,8 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import paid_call
 from gateway.keys import KeyState
 from gateway.video import State
+from gateway.wire import Call
 from tests.failures.world import PRICE, Clock, Key, Place, World, open_world
 from tests.fakes.upstream import (
     HTML,
@@ -547,14 +549,14 @@ def test_what_a_loopback_socket_cannot_show_is_judged_by_its_exception(
 ) -> None:
     calls = []
 
-    async def handle(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        calls.append(request)
+    async def send_once(call: Call, *ignored: Any) -> paid_call.Answer:
+        calls.append(call)
         raise raised
 
     async def play() -> None:
         async with open_world(tmp_path, Place("http://127.0.0.1:9"), clock=Clock()) as world:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", handle)
+                patch.setattr(paid_call, "send_once", send_once)
                 reply = await world.create()
             assert_told(case, reply)
             await assert_kept(case, world)
