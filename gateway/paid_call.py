@@ -96,23 +96,29 @@ async def _connect(place: _Place, deadline: float, trust: ssl.SSLContext) -> "_L
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout_at(deadline):
-            addresses = _literal(place.host, place.port) or await _look_up(place)
-            with ExitStack() as unless_connected:
-                connection = await aiohappyeyeballs.start_connection(
-                    addresses, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, loop=loop
-                )
-                unless_connected.callback(connection.close)
-                _, line = await loop.create_connection(
-                    partial(_Line, loop),
-                    sock=connection,
-                    ssl=trust if place.is_tls else None,
-                    server_hostname=place.host if place.is_tls else None,
-                )
-                unless_connected.pop_all()
+            line = await _line(place, _literal(place.host, place.port) or await _look_up(place), loop, trust)
     except TimeoutError as error:
         raise httpx.ConnectTimeout("no connection in time") from error
     except OSError as error:  # ssl.SSLError and socket.gaierror are of its kind
         raise httpx.ConnectError("no connection") from error
+    return line
+
+
+async def _line(
+    place: _Place, addresses: Sequence[Address], loop: asyncio.AbstractEventLoop, trust: ssl.SSLContext
+) -> "_Line":
+    make, secured = partial(_Line, loop), trust if place.is_tls else None
+    name = place.host if place.is_tls else None
+    if len(addresses) == 1:  # the usual case, without a second look-up by the event loop
+        host, port = addresses[0][4][:2]
+        return (await loop.create_connection(make, host, port, ssl=secured, server_hostname=name))[1]
+    with ExitStack() as unless_connected:
+        connection = await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=NEXT_ADDRESS_AFTER_S, loop=loop
+        )
+        unless_connected.callback(connection.close)
+        _, line = await loop.create_connection(make, sock=connection, ssl=secured, server_hostname=name)
+        unless_connected.pop_all()
     return line
 
 
