@@ -49,6 +49,15 @@ async def read(task_id: int, caller: Caller, parts: Parts, waiting: Waiting) -> 
     return task
 
 
+def known(task_id: int, caller: Caller, parts: Parts) -> Task | None:
+    """The same where nothing has to be asked for it; None where something has."""
+    task = parts.memory.tasks.get(task_id)
+    if task is None or not caller.may_see(task) or may_have_changed(task, parts):
+        return None
+    parts.metrics.poll_saved()
+    return task
+
+
 def may_have_changed(task: Task, parts: Parts) -> bool:
     """Whether it is time to ask again: the upstream where this process watches the task, else storage, because another
     process, or a person, may have taken it on."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.routing import Match, Route, Router
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.errors import GatewayError
 from gateway.web.exchange import Exchange, HeaderList
-from gateway.web.surface import Surface
+from gateway.web.surface import Surface, Whole, nothing_more
 
 _ID = "{id}"
 _ANY, _HERE = 0, 1  # keys that no segment of a path can be
@@ -43,15 +43,18 @@ class Dispatch:
                 return
         await self._otherwise(scope, receive, send)
 
-    def refuse(
-        self, error: GatewayError, method: str | None, path: str | None, headers: HeaderList
-    ) -> tuple[int, HeaderList, bytes]:
-        """What the server answers where it refuses a request of which so much is known: status, headers and body."""
+    def at_once(self, scope: Scope) -> Whole | None:
+        """The answer where one is at hand; the server asks for it before it makes a task for the request."""
+        app, spelling = self._find(scope["path"])
+        if app is None:
+            return None
+        scope["path_params"] = {"id": spelling}
+        return app.at_once(scope)
+
+    def refuse(self, error: GatewayError, method: str | None, path: str | None, headers: HeaderList) -> Whole:
+        """What the server answers where it refuses a request of which so much is known."""
         scope = {"type": "http", "method": method or "GET", "path": path or "", "headers": headers}
-        exchange = Exchange(scope, _nothing)
-        answer = self._surface(scope).refuse(exchange, error)
-        said = [(b"content-type", answer.content_type), (b"x-request-id", exchange.request_id.encode())]
-        return answer.status, [*answer.headers, *said], answer.body
+        return self._surface(scope).refuse(Exchange(scope, nothing_more), error)
 
     def _surface(self, scope: Scope) -> Surface:
         found, _ = self._find(scope["path"])
@@ -72,11 +75,6 @@ class Dispatch:
                 return None, ""
             node = inner
         return node.get(_HERE), spelling
-
-
-async def _nothing() -> Message:
-    """What comes of a request that was refused before it was one."""
-    return {"type": "http.disconnect"}
 
 
 def is_plain(template: str) -> bool:

@@ -80,6 +80,8 @@ class Exchange:
 
 
 Handler = Callable[[Exchange], Awaitable["Answer | Stream"]]
+ReadyHandler = Callable[[Exchange], "Answer | None"]
+"""Answers at once what needs nothing but memory, and else says None: then a Handler answers it."""
 
 
 def _request_id(given: bytes | None) -> str:

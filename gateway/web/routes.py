@@ -114,7 +114,9 @@ def _way(videos: Videos, films: Films, claim: Claim) -> Way:
         raise ValueError(
             f"{endpoint.method} {endpoint.path} is claimed by {speakers}, and only creates can be told apart"
         )
-    return Way(_handler(videos, films, speakers, speaker, endpoint), endpoint.action, speakers)
+    handler = _handler(videos, films, speakers, speaker, endpoint)
+    at_once = videos.read_at_once(speaker, endpoint.query_id) if endpoint.action is Action.READ else None
+    return Way(handler, endpoint.action, speakers, at_once=at_once)
 
 
 def _handler(videos: Videos, films: Films, speakers: tuple[str, ...], speaker: str, endpoint: Endpoint) -> Handler:

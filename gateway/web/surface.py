@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from time import perf_counter, time
 from typing import Any, TypeVar
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway import jsontext, logs
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
 from gateway.errors import GatewayError, Internal, UnknownKey, WrongMethod
 from gateway.metrics import Metrics
-from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream
+from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, ReadyHandler, Stream
 
 log = logging.getLogger("reelgate.web")
 
 Result = TypeVar("Result")
+
+Whole = tuple[int, HeaderList, bytes]
+"""Status, headers and body of an answer, for a server that says itself how long it is."""
 
 _BODILESS = frozenset({204, 304})  # say nothing of a body either
 
@@ -36,6 +39,8 @@ class Way:
     speakers: tuple[str, ...] = ()
     refuse: Callable[[GatewayError], Answer] | None = None
     """How its errors are answered where no dialect is spoken."""
+    at_once: ReadyHandler | None = None
+    """What is asked first, where the server knows how."""
     says_retry: bool = False
     """Its errors say in `x-should-retry` whether a repeat can help, because a repeat may cost money."""
 
@@ -74,12 +79,27 @@ class Surface:
         finally:
             self._record(exchange, status)
 
-    def refuse(self, exchange: Exchange, error: GatewayError) -> Answer:
+    def at_once(self, scope: Scope) -> Whole | None:
+        """The answer to a request without a body, where memory alone has it; else None, and nothing has happened."""
+        way = self._ways.get(scope["method"])
+        if way is None or way.at_once is None:
+            return None
+        exchange = Exchange(scope, nothing_more)
+        try:
+            answer = way.at_once(exchange)
+        except Exception:  # told where everything is told, by the way that answers all else
+            return None
+        if answer is None:
+            return None
+        self._record(exchange, answer.status)
+        return _whole(answer, exchange)
+
+    def refuse(self, exchange: Exchange, error: GatewayError) -> Whole:
         """An answer to a request that the server refused before it was one. The status is the error's own, whatever the
         dialect's habit: proxies go by it."""
         answer = replace(self._refuse(exchange, error), status=error.status)
         self._record(exchange, answer.status)
-        return answer
+        return _whole(answer, exchange)
 
     async def _answer(self, exchange: Exchange) -> Answer | Stream:
         try:
@@ -159,19 +179,32 @@ class Surface:
         logs.access(line)
 
 
+async def nothing_more() -> Message:
+    """What is left to receive of a request that is answered from its head."""
+    return {"type": "http.disconnect"}
+
+
+def _told_of(answer: Answer | Stream, exchange: Exchange) -> HeaderList:
+    return [*answer.headers, (b"x-request-id", exchange.request_id.encode())]
+
+
+def _whole(answer: Answer, exchange: Exchange) -> Whole:
+    headers = _told_of(answer, exchange)
+    headers.append((b"content-type", answer.content_type))
+    return answer.status, headers, answer.body
+
+
 async def _deliver(answer: Answer | Stream, exchange: Exchange, send: Send) -> None:
-    headers = [*answer.headers, (b"x-request-id", exchange.request_id.encode())]
     if isinstance(answer, Answer):
-        if answer.status in _BODILESS:
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        headers.append((b"content-type", answer.content_type))
-        headers.append((b"content-length", b"%d" % len(answer.body)))
+        is_bodiless = answer.status in _BODILESS
+        headers = _told_of(answer, exchange)
+        if not is_bodiless:
+            headers += [(b"content-type", answer.content_type), (b"content-length", b"%d" % len(answer.body))]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        body = b"" if exchange.method == "HEAD" else answer.body
+        body = b"" if is_bodiless or exchange.method == "HEAD" else answer.body
         await send({"type": "http.response.body", "body": body})
         return
+    headers = _told_of(answer, exchange)
     try:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if exchange.method != "HEAD":

@@ -35,6 +35,11 @@ class Tasks:
         exchange.task = task = await poll.read(number, caller, self._parts, exchange.waiting)
         return task
 
+    def known(self, exchange: Exchange, caller: Caller, query_id: str | None) -> Task | None:
+        """The same where memory alone says it; None where something has to be asked. Raises as `find` does."""
+        exchange.task = task = poll.known(_named(exchange, query_id), caller, self._parts)
+        return task
+
     def view(self, task: Task, exchange: Exchange) -> View:
         """Where the film is, for this caller."""
         return content.view(task, self._public_url or exchange.base_url(), self._parts)

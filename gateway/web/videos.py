@@ -18,10 +18,10 @@ from gateway.parts import Parts
 from gateway.video import Caller, State, Task
 from gateway.web.body import read_body
 from gateway.web.choice import choose_dialect
-from gateway.web.exchange import Answer, Exchange, Handler, HeaderList
+from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, ReadyHandler
 from gateway.web.surface import unless_left
 from gateway.web.tasks import Tasks
-from gateway.web.waiting import tagged, unless_known, wanted_wait_s
+from gateway.web.waiting import WAITING_HEADERS, tagged, unless_known, wanted_wait_s
 from gateway.web.wishes import read_wishes, wants_dry_run
 
 LIST_LIMIT, LIST_LIMIT_MAX = 20, 100
@@ -101,6 +101,19 @@ class Videos:
             if wait_s is not None:
                 answer = replace(answer, headers=[*answer.headers, (b"preference-applied", b"wait=%d" % wait_s)])
             return unless_known(answer, exchange)
+
+        return handle
+
+    def read_at_once(self, speaker: str, query_id: str | None) -> ReadyHandler:
+        """The same from memory: without a turn of the event loop, disk, upstream or lock. None where that is not
+        enough, because something may have changed or the reader has wishes."""
+
+        def handle(exchange: Exchange) -> Answer | None:
+            if not exchange.headers.keys().isdisjoint(WAITING_HEADERS):
+                return None
+            exchange.dialect = speaker
+            task = self._tasks.known(exchange, self._tasks.admit(exchange), query_id)
+            return None if task is None else self.rendered(task, speaker, exchange)
 
         return handle
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 from gateway.web.exchange import Answer, Exchange
 
 WAIT_MAX_S = 60  # what proxies and clients on the way leave a silent connection alone for
+WAITING_HEADERS = frozenset({b"prefer", b"if-none-match"})
+"""What a poll may say of this."""
 _WAIT = re.compile(r'(?:^|,)\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:[;,]|$)', re.IGNORECASE)
 _ETAG = b"etag"
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
