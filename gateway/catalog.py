@@ -31,6 +31,7 @@ _IMAGE_WORDS = {
     "subject_reference": "a subject reference",
 }
 Value = TypeVar("Value", str, int)
+_OTHER = "other"
 
 # A name that no file has goes into logs, headers and bodies when it is forwarded: what a model could be called.
 _UNKNOWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -95,8 +96,17 @@ class Catalog:
         return tuple(model.name for model in self.models)
 
     def label(self, name: str) -> str:
-        """The name, where it is one of ours; a client's own word for a model must never be a metric's label."""
-        return name if name.casefold() in self._by_name else "other"
+        """The model's own name, where it is one of ours; a client's word for one must never be a metric's label."""
+        found = self._by_name.get(name.casefold())
+        return _OTHER if found is None else found.name
+
+    def label_of_resolution(self, name: str, resolution: str | None) -> str:
+        """The resolution, where the model of this name is sold in it; as `label`."""
+        if resolution is None:
+            return "none"
+        found = self._by_name.get(name.casefold())
+        is_sold = found is not None and any(offer.resolution == resolution for offer in found.offers)
+        return resolution if is_sold else _OTHER
 
 
 def parse_model(data: Mapping[str, Any]) -> Model:

@@ -1,243 +1,219 @@
-"""Every metric, declared once. Labels are closed sets: never a client's words, never a secret.
+"""The metrics, told of what happens in this process. What there is stands in `measures.py`.
 
-Counters are told of what happened; gauges that mirror the parts (`tasks`, `key_state`) are read when scraped.
+Counters and histograms are the library's. Gauges say how things stand: those about storage are told anew by whoever is
+about to read the exposition, those about the keys are asked then.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from gateway import __version__
 from gateway.errors import GatewayError
 from gateway.keys import KeyState
+from gateway.measures import DECLARED, FAILURES, METHODS, OTHER, Declared, Kind
 from gateway.money import MICROS
-from gateway.video import Balance, State
+from gateway.video import Balance, Held, Money, State
 from gateway.wire import CallRecord
 
-_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_UPSTREAM_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120)
-_TASK_BUCKETS = (15, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900, 1800)
-_OTHER_METHOD = "other"
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# A second series for every series, which says when the first one began.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # of a library that is otherwise typed
 
 KeyStates = Callable[[], Iterable[tuple[str, str, KeyState]]]
+Samples = dict[tuple[str, ...], float]
+"""Label values → value."""
 
 
 class Metrics:
     """The gateway's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "reelgate_requests",
-            "Requests answered.",
-            ("route", "method", "status", "dialect"),
-            registry=registry,
-        )
-        self._request_duration = Histogram(
-            "reelgate_request_duration_seconds",
-            "From the first byte of a request to the last byte of its answer.",
-            ("route",),
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
-        )
-        self._overhead = Histogram(
-            "reelgate_overhead_seconds",
-            "Of a request's duration, what was not spent waiting for an upstream.",
-            ("route",),
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
-        )
-        self._upstream_requests = Counter(
-            "reelgate_upstream_requests",
-            "Calls to upstreams.",
-            ("upstream", "operation", "outcome"),
-            registry=registry,
-        )
-        self._upstream_duration = Histogram(
-            "reelgate_upstream_duration_seconds",
-            "Duration of calls to upstreams.",
-            ("upstream", "operation"),
-            buckets=_UPSTREAM_BUCKETS,
-            registry=registry,
-        )
-        self._errors = Counter(
-            "reelgate_errors",
-            "Requests that were answered with an error, by whose fault it was.",
-            ("fault", "reason"),
-            registry=registry,
-        )
-        self._refusals = Counter(
-            "reelgate_preflight_refusals",
-            "Creates refused before anything was sent.",
-            ("reason",),
-            registry=registry,
-        )
-        self._rotations = Counter(
-            "reelgate_key_rotations",
-            "Submits that moved on to another key or upstream because nothing was bought.",
-            ("upstream", "reason"),
-            registry=registry,
-        )
-        self._task_duration = Histogram(
-            "reelgate_task_duration_seconds",
-            "From acceptance by the upstream to the finished film.",
-            ("model", "resolution"),
-            buckets=_TASK_BUCKETS,
-            registry=registry,
-        )
-        self._spend = Counter(
-            "reelgate_spend",
-            "Price of finished videos, in the configured currency.",
-            ("model",),
-            registry=registry,
-        )
-        self._polls_saved = Counter(
-            "reelgate_polls_saved",
-            "Polls of clients that were answered without a look at the upstream.",
-            registry=registry,
-        )
-        self._callbacks = Counter(
-            "reelgate_callbacks",
-            "Attempts to tell a caller of the end of its task, and callbacks that were withdrawn without one.",
-            ("outcome",),
-            registry=registry,
-        )
-        self._surprises = Counter(
-            "reelgate_upstream_surprises",
-            "Answers of upstreams that no document lists.",
-            ("upstream", "kind"),
-            registry=registry,
-        )
-        self._reserved = Counter(
-            "reelgate_upstream_reserved",
-            "What upstreams said they set aside for accepted videos, in their own unit.",
-            ("upstream", "model"),
-            registry=registry,
-        )
-        self._drift = Gauge(
-            "reelgate_price_drift_ratio",
-            "How far the last video's reserved units per price lie from the upstream's average; 0 where prices agree.",
-            ("upstream", "model"),
-            registry=registry,
-        )
-        self._rates: dict[str, tuple[float, float]] = {}
-        self._tasks = Gauge("reelgate_tasks", "Tasks in storage by state.", ("state",), registry=registry)
-        self._expiring = Gauge(
-            "reelgate_results_expiring",
-            "Finished films that are not kept, and go when their links do.",
-            registry=registry,
-        )
-        self._budgets = {
-            name: Gauge(f"reelgate_budget_{name}", says, ("virtual_key",), registry=registry)
-            for name, says in (
-                ("amount", "What a virtual key may hold and spend in the current period; a team's under `team:ID`."),
-                ("spent", "What the finished videos of a virtual key cost in the current period."),
-                ("held", "What is set aside for the unfinished videos of a virtual key."),
-            )
+        self._registry = CollectorRegistry()
+        self._counters = {
+            it.name: Counter(it.name, it.says, it.labels, registry=self._registry)
+            for it in DECLARED
+            if it.kind is Kind.COUNTER
         }
-        Gauge("reelgate_build_info", "The running version.", ("version",), registry=registry).labels(__version__).set(1)
+        self._histograms = {
+            it.name: Histogram(it.name, it.says, it.labels, buckets=it.buckets, registry=self._registry)
+            for it in DECLARED
+            if it.kind is Kind.HISTOGRAM
+        }
+        # Not the library's: a thousand keys have three thousand of them, which it takes 50 ms to write.
+        self._gauges: dict[str, Samples] = {it.name: {} for it in DECLARED if it.kind is Kind.GAUGE}
+        self._gauges["reelgate_build_info"] = {(__version__,): 1.0}
+        self._key_states: KeyStates = tuple
+        self._rates: dict[str, tuple[float, float]] = {}
         self._request_children: dict[tuple[str, str, int, str], Counter] = {}
         self._timing_children: dict[str, tuple[Histogram, Histogram]] = {}
 
+    # --- how things stand --------------------------------------------------------------------------------------------
+
     def mirror(self, key_states: KeyStates) -> None:
         """Read the keys whenever the metrics are scraped."""
-        self._registry.register(_Mirror(key_states))
+        self._key_states = key_states
 
-    def count_expiring(self, count: int) -> None:
-        """How many finished films nobody has kept, asked by whoever is about to read the exposition."""
-        self._expiring.set(count)
-
-    def count_tasks(self, counts: Mapping[str, int]) -> None:
+    def count_tasks(self, counts: Mapping[State, int]) -> None:
         """How many tasks storage holds in each state, asked by whoever is about to read the exposition."""
-        for state in State:
-            self._tasks.labels(state.value).set(counts.get(state.value, 0))
+        self._gauges["reelgate_tasks"] = {(state.value,): float(counts.get(state, 0)) for state in State}
+
+    def count_expiring(self, count: int, oldest_s: float) -> None:
+        """How many finished films nobody has kept, and for how long, asked as the others."""
+        self._gauges["reelgate_results_expiring"] = {(): float(count)}
+        self._gauges["reelgate_oldest_result_seconds"] = {(): oldest_s}
 
     def count_money(self, keys: Mapping[str, Balance], teams: Mapping[str, Balance]) -> None:
-        """What every key and team may spend and has spent, asked by whoever is about to read the exposition.
+        """What every key and team may spend and has spent, asked as the others.
 
         No key has a colon in its name, so a team is told from a key by it. Without a budget there is no amount.
         """
-        for gauge in self._budgets.values():
-            gauge.clear()
-        for owner, balance in (*keys.items(), *((f"team:{name}", balance) for name, balance in teams.items())):
-            self._budgets["spent"].labels(owner).set(balance.spent / MICROS)
-            self._budgets["held"].labels(owner).set(balance.held / MICROS)
-            if balance.limit is not None:
-                self._budgets["amount"].labels(owner).set(balance.limit / MICROS)
+        owners = {(name,): balance for name, balance in keys.items()}
+        owners |= {(f"team:{name}",): balance for name, balance in teams.items()}
+        self._gauges["reelgate_budget_spent"] = {owner: it.spent / MICROS for owner, it in owners.items()}
+        self._gauges["reelgate_budget_held"] = {owner: it.held / MICROS for owner, it in owners.items()}
+        self._gauges["reelgate_budget_amount"] = {
+            owner: it.limit / MICROS for owner, it in owners.items() if it.limit is not None
+        }
+
+    def count_holds(self, held: Mapping[Money, Held], now: float) -> None:
+        """What is set aside in all, and since when, asked as the others."""
+        self._gauges["reelgate_held_amount"] = {(money.value,): it.amount / MICROS for money, it in held.items()}
+        self._gauges["reelgate_oldest_hold_seconds"] = {
+            (money.value,): 0.0 if it.since is None else max(0.0, now - it.since) for money, it in held.items()
+        }
+
+    def freeze(self, is_frozen: bool) -> None:
+        """Whether creates are stopped, asked as the others."""
+        self._gauges["reelgate_frozen"] = {(): float(is_frozen)}
+
+    def storage_is_up(self) -> None:
+        """The others could be asked."""
+        self._gauges["reelgate_storage_up"] = {(): 1.0}
+
+    def storage_is_down(self) -> None:
+        """The others could not be asked; what storage said before is not told as if it still were so."""
+        self._gauges["reelgate_storage_up"] = {(): 0.0}
+        for name in _OF_STORAGE:
+            self._gauges[name] = {}
+
+    def audited(self, drift: int, now: float) -> None:
+        """The books were looked through, and so many things did not add up."""
+        self._gauges["reelgate_books_drift"] = {(): float(drift)}
+        self._gauges["reelgate_books_audited_timestamp_seconds"] = {(): now}
+
+    # --- what happened -----------------------------------------------------------------------------------------------
 
     def request(
         self, route: str, method: str, status: int, dialect: str, *, duration_s: float, overhead_s: float
     ) -> None:
-        key = (route, method if method in METHODS else _OTHER_METHOD, status, dialect)
+        key = (route, method if method in METHODS else OTHER, status, dialect)
         child = self._request_children.get(key)
         if child is None:
-            child = self._request_children[key] = self._requests.labels(key[0], key[1], str(status), dialect)
+            said = str(status) if 100 <= status < 600 else OTHER  # what is passed on may have any three digits
+            child = self._counters["reelgate_requests_total"].labels(key[0], key[1], said, dialect)
+            self._request_children[key] = child
         child.inc()
         timing = self._timing_children.get(route)
         if timing is None:
-            timing = (self._request_duration.labels(route), self._overhead.labels(route))
-            self._timing_children[route] = timing
+            names = ("reelgate_request_duration_seconds", "reelgate_overhead_seconds")
+            duration, overhead = (self._histograms[name].labels(route) for name in names)
+            timing = self._timing_children[route] = (duration, overhead)
         timing[0].observe(duration_s)
         timing[1].observe(overhead_s)
 
     def error(self, error: GatewayError) -> None:
-        self._errors.labels(error.fault.value, error.code).inc()
+        self._count("errors", error.fault.value, error.code)
 
     def refusal(self, error: GatewayError) -> None:
-        self._refusals.labels(error.code).inc()
+        self._count("preflight_refusals", error.code)
 
     def call(self, record: CallRecord) -> None:
-        self._upstream_requests.labels(record.upstream, record.operation, record.outcome).inc()
-        self._upstream_duration.labels(record.upstream, record.operation).observe(record.duration_s)
+        self._count("upstream_requests", record.upstream, record.operation, record.outcome)
+        duration = self._histograms["reelgate_upstream_duration_seconds"]
+        duration.labels(record.upstream, record.operation).observe(record.duration_s)
 
     def rotation(self, upstream: str, error: GatewayError) -> None:
-        self._rotations.labels(upstream, error.code).inc()
+        self._count("key_rotations", upstream, error.code)
 
-    def finished(self, model: str, resolution: str | None, *, duration_s: float, price: float) -> None:
-        self._task_duration.labels(model, resolution or "none").observe(duration_s)
-        self._spend.labels(model).inc(price)
+    def finished(self, model: str, resolution: str, *, duration_s: float) -> None:
+        self._histograms["reelgate_task_duration_seconds"].labels(model, resolution).observe(duration_s)
+
+    def failed(self, model: str, code: str) -> None:
+        self._count("task_failures", model, code if code in FAILURES else OTHER)
+
+    def spent(self, model: str, price: int) -> None:
+        """Money was settled; millionths."""
+        self._count("spend", model, by=price / MICROS)
 
     def reserved(self, upstream: str, model: str, *, units: float, price: int) -> None:
         """An upstream said what it set aside (FACTS 1.5). Its unit has no rate to ours, but one model's units must be
         to its price as another's are; where they are not, a price here is not the upstream's."""
-        self._reserved.labels(upstream, model).inc(units)
+        self._count("upstream_reserved", upstream, model, by=units)
         units_before, price_before = self._rates.get(upstream, (0.0, 0.0))
         self._rates[upstream] = (units_before + units, price_before + price)
         if price > 0 and units_before > 0:
             average = units_before / price_before if price_before else 0.0
-            self._drift.labels(upstream, model).set((units / price) / average - 1 if average else 0.0)
+            drift = (units / price) / average - 1 if average else 0.0
+            self._gauges["reelgate_price_drift_ratio"][upstream, model] = drift
 
     def poll_saved(self) -> None:
-        self._polls_saved.inc()
+        self._counters["reelgate_polls_saved_total"].inc()
 
     def callback(self, outcome: str) -> None:
         """`outcome`: `delivered`, `failed` (the next attempt is due), `given_up`, `gone`, `withdrawn`."""
-        self._callbacks.labels(outcome).inc()
+        self._count("callbacks", outcome)
 
     def surprise(self, upstream: str, kind: str) -> None:
-        """`kind`: `status_word`, `known_id`, `unreadable`."""
-        self._surprises.labels(upstream, kind).inc()
+        """`kind`: `status_word`, `known_id`."""
+        self._count("upstream_surprises", upstream, kind)
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""
-        return generate_latest(self._registry)
+        self._gauges["reelgate_key_state"] = {
+            (upstream, key, possible.value): float(possible is state)
+            for upstream, key, state in self._key_states()
+            for possible in KeyState
+        }
+        return "".join(self._lines()).encode()
+
+    def _count(self, name: str, *labels: str, by: float = 1) -> None:
+        self._counters[f"reelgate_{name}_total"].labels(*labels).inc(by)
+
+    def _lines(self) -> Iterator[str]:
+        # Not the library's writing either, which spells every label anew at every scrape.
+        for family in self._registry.collect():
+            yield _heading(_DECLARED[f"{family.name}_total" if family.type == "counter" else family.name])
+            for sample in family.samples:
+                labels = sample.labels
+                yield f"{sample.name}{_braces(tuple(labels), tuple(labels.values()))} {sample.value!r}\n"
+        for name, samples in self._gauges.items():
+            if samples:
+                declared = _DECLARED[name]
+                yield _heading(declared)
+                for values, value in samples.items():
+                    yield f"{name}{_braces(declared.labels, values)} {value!r}\n"
 
 
-class _Mirror(Collector):
-    def __init__(self, key_states: KeyStates) -> None:
-        self._key_states = key_states
+# What is asked of storage at every scrape.
+_OF_STORAGE = (
+    *("reelgate_tasks", "reelgate_results_expiring", "reelgate_oldest_result_seconds", "reelgate_held_amount"),
+    *("reelgate_oldest_hold_seconds", "reelgate_budget_amount", "reelgate_budget_spent", "reelgate_budget_held"),
+)
+_DECLARED = {declared.name: declared for declared in DECLARED}
 
-    def collect(self) -> Iterator[Metric]:
-        keys = GaugeMetricFamily(
-            "reelgate_key_state", "1 for the state a key is in.", labels=("upstream", "key", "state")
-        )
-        for upstream, key, state in self._key_states():
-            for possible in KeyState:
-                keys.add_metric((upstream, key, possible.value), float(possible is state))
-        yield keys
 
-    def describe(self) -> Iterable[Metric]:
-        return ()  # nothing is asked of the parts before the first scrape
+def _heading(declared: Declared) -> str:
+    return f"# HELP {declared.name} {declared.says}\n# TYPE {declared.name} {declared.kind.value}\n"
+
+
+@lru_cache(maxsize=16_384)  # the same at every scrape, for some thousand keys; three gauges of one key share theirs
+def _braces(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    pairs = sorted(zip(names, values, strict=True))
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -178,6 +178,14 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What is set aside for several tasks together, in millionths, and since when for the first of them, if for any."""
+
+    amount: int = 0
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: a virtual key and its team, authenticated, for one request."""
 

@@ -38,7 +38,7 @@ Send = Callable[[Call], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One finished call, for metrics and logs. `outcome` is a word of a closed set: `ok` or an error's code."""
+    """One finished call, for metrics and logs. `outcome` is a word of a closed set: `2xx`, or an error's code."""
 
     upstream: str
     key_id: str

@@ -11,7 +11,7 @@ FLOORS: list[dict[str, set[str]]] = [
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
     | {"periods": set(), "secret": set(), "video": {"errors"}, "__init__": set()},
     {"catalog": set(), "keys": set(), "links": set(), "signing": set(), "dialects": set(), "providers": set()}
-    | {"durations": set(), "camera": set(), "images": set(), "virtual_keys": set()},
+    | {"durations": set(), "camera": set(), "measures": set(), "images": set(), "virtual_keys": set()},
     {
         "transport": set(),
         "crossing": {"transport"},

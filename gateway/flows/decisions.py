@@ -105,12 +105,15 @@ async def release_here(task_id: int, reason: str, parts: Parts) -> Task:
 
 async def settle_here(task_id: int, reason: str, parts: Parts) -> Task:
     """`settle` at a running gateway."""
-    return parts.memory.keep(await settle(task_id, reason, parts))
+    settled = parts.memory.keep(await settle(task_id, reason, parts))
+    poll.count_spent(settled, parts)
+    return settled
 
 
 async def reconcile_here(parts: Parts) -> Findings:
     """`reconcile` at a running gateway."""
     found = await reconcile(parts)
+    parts.metrics.audited(len(found.drift), parts.clock())
     for task in found.brought_home:
         parts.upstreams.adopt(parts.memory.keep(task))
     return found

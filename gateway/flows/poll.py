@@ -12,7 +12,6 @@ from time import perf_counter
 
 from gateway.errors import LookFailed, StorageDown, UnknownTask
 from gateway.memory import Watch, kind_of
-from gateway.money import MICROS
 from gateway.parts import Parts
 from gateway.store import WrongState
 from gateway.video import Caller, Failure, Look, Money, State, Status, Task
@@ -203,13 +202,25 @@ async def _miss(task: Task, watch: Watch, code: str, parts: Parts) -> Task:
 
 def _finish(task: Task, parts: Parts) -> None:
     parts.upstreams.finished(task)
+    count_end(task, parts)
+
+
+def count_end(task: Task, parts: Parts) -> None:
+    """The task has just ended here, after it was accepted or may have been: for whoever reads the metrics."""
+    model = parts.catalog.label(task.request.model)
     if task.state is State.COMPLETED and task.finished_at is not None:
-        parts.metrics.finished(
-            parts.catalog.label(task.request.model),
-            task.request.resolution,
-            duration_s=task.finished_at - (task.started_at or task.created_at),
-            price=(task.price or 0) / MICROS,
-        )
+        resolution = parts.catalog.label_of_resolution(task.request.model, task.request.resolution)
+        duration_s = task.finished_at - (task.started_at or task.created_at)
+        parts.metrics.finished(model, resolution, duration_s=duration_s)
+    elif task.failure is not None:
+        parts.metrics.failed(model, task.failure.code)
+    count_spent(task, parts)
+
+
+def count_spent(task: Task, parts: Parts) -> None:
+    """The money of the task has just been settled, if it has."""
+    if task.money is Money.SETTLED and task.price is not None:
+        parts.metrics.spent(parts.catalog.label(task.request.model), task.price)
 
 
 def learn_duration(task: Task, seen_running_at: float | None, parts: Parts) -> None:

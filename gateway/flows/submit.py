@@ -75,9 +75,13 @@ def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes =
 
 async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Task:
     async with _first_under_its_key(caller, parts, wishes):
-        checked = await _check(request, caller, parts, wishes)
-        submission.warnings = checked.warnings
-        task, is_new = await _open(checked, caller, parts, wishes.claim)
+        try:
+            checked = await preflight(request, caller, parts, price_max=wishes.price_max)
+            submission.warnings = checked.warnings
+            task, is_new = await _open(checked, caller, parts, wishes.claim)
+        except GatewayError as error:
+            parts.metrics.refusal(error)
+            raise
         submission.is_replay = not is_new
         submission.opened.set_result(parts.memory.keep(task))
     if not is_new:
@@ -133,14 +137,6 @@ async def _first_under_its_key(caller: Caller, parts: Parts, wishes: Wishes) -> 
         yield
     finally:
         lock.release()
-
-
-async def _check(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Checked:
-    try:
-        return await preflight(request, caller, parts, price_max=wishes.price_max)
-    except GatewayError as error:
-        parts.metrics.refusal(error)
-        raise
 
 
 async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) -> tuple[Task, bool]:

@@ -13,18 +13,23 @@ log = logging.getLogger("reelgate.sweep")
 
 EVERY_S = 5.0
 KEYS_EVERY_S = 60.0  # a free balance call for each key that is retired or exhausted
+AUDIT_AFTER_S, AUDIT_EVERY_S = 60.0, 3600.0  # a start has other things to do, and a hundred thousand tasks take seconds
+DRIFT_LINES_MAX = 20  # in the log; `reelgate tasks reconcile` says them all
 
 
 async def run(parts: Parts) -> None:
     """Sweep until cancelled."""
-    keys_at = parts.clock() + KEYS_EVERY_S
+    keys_at, audit_at = parts.clock() + KEYS_EVERY_S, parts.clock() + AUDIT_AFTER_S
 
     async def step() -> None:
-        nonlocal keys_at
+        nonlocal keys_at, audit_at
         await sweep(parts)
         if parts.clock() >= keys_at:
             await parts.upstreams.recheck_keys()
             keys_at = parts.clock() + KEYS_EVERY_S
+        if parts.clock() >= audit_at:
+            await audit(parts)
+            audit_at = parts.clock() + AUDIT_EVERY_S
         await asyncio.sleep(EVERY_S)
 
     await parts.stories.repeat(step)
@@ -35,6 +40,14 @@ async def sweep(parts: Parts) -> None:
     await receipts.bring_home(parts)
     await _doubt_forgotten(parts)
     await _give_up(parts)
+
+
+async def audit(parts: Parts) -> None:
+    """Look through the books, and say aloud what does not add up: no money is moved by it."""
+    drift = await parts.registry.audit()
+    parts.metrics.audited(len(drift), parts.clock())
+    for sentence in drift[:DRIFT_LINES_MAX]:
+        log.error("the books do not add up: %s", sentence)
 
 
 async def _doubt_forgotten(parts: Parts) -> None:
@@ -58,3 +71,4 @@ async def _give_up(parts: Parts) -> None:
             failed = await parts.registry.fail(task.id, failure, now=now, from_states={State.UNCONFIRMED})
             parts.memory.keep(failed)
             parts.upstreams.finished(task)
+            parts.metrics.failed(parts.catalog.label(task.request.model), failure.code)

@@ -24,6 +24,7 @@ stay in here.
     registry.py  the face of all this
     callers.py   virtual keys and teams made while the gateway runs, and the freeze
     books.py     what a person asks: pages of tasks, the story of one, who spent what
+    totals.py    how things stand in all, for the metrics
     outbox.py    whom to tell of the end of a task, and how far that has come
     rests.py     how the upstreams stand, for all processes together
     leases.py    which process watches which running task
@@ -42,6 +43,7 @@ from gateway.store.preparing import NEWEST_REVISION, SchemaRefused, SchemaTooNew
 from gateway.store.presence import Presence
 from gateway.store.registry import Registry
 from gateway.store.rests import KeyFull, Rests
+from gateway.store.totals import Totals
 
 __all__ = [
     "CANCELLED",
@@ -72,6 +74,7 @@ __all__ = [
     "SchemaTooNew",
     "StorageRefused",
     "Story",
+    "Totals",
     "Usage",
     "Verdict",
     "Wait",

@@ -20,6 +20,7 @@ from gateway.store.database import Database
 from gateway.store.queries import find
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import accounts, attempts, entries, tasks, waiting
+from gateway.store.totals import Totals, totals
 from gateway.video import Balance, Budget, Money, State, Task
 
 DAY_S = 86_400
@@ -114,13 +115,15 @@ class Books:
         self, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float
     ) -> tuple[dict[str, Balance], dict[str, Balance]]:
         """The balance of every one of these keys and teams, in the current stretch of its budget."""
-        owners = {key_owner(name): budget for name, budget in keys.items()}
-        owners |= {team_owner(name): budget for name, budget in teams.items()}
-        found = await self._db.read(partial(balances, owners=owners, now=now))
-        return (
-            {name: found[key_owner(name)] for name in keys},
-            {name: found[team_owner(name)] for name in teams},
-        )
+        return await self._db.read(partial(_balances, keys=keys, teams=teams, now=now))
+
+    async def totals(self, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float) -> Totals:
+        """How things stand in all, with the balances of these keys and teams."""
+
+        def ask(connection: Connection) -> Totals:
+            return totals(connection, *_balances(connection, keys, teams, now))
+
+        return await self._db.read(ask)
 
 
 def page(connection: Connection, wanted: Wanted, limit: int, after: int | None) -> list[Task]:
@@ -177,6 +180,18 @@ def usage(connection: Connection, by: str, since: float | None, until: float | N
     for name, state, money, count, price in connection.execute(query):
         _add(found.setdefault(_name_of(by, name), Usage()), State(state), Money(money), count, int(price or 0))
     return dict(sorted(found.items()))
+
+
+def _balances(
+    connection: Connection, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float
+) -> tuple[dict[str, Balance], dict[str, Balance]]:
+    owners = {key_owner(name): budget for name, budget in keys.items()}
+    owners |= {team_owner(name): budget for name, budget in teams.items()}
+    found = balances(connection, owners, now)
+    return (
+        {name: found[key_owner(name)] for name in keys},
+        {name: found[team_owner(name)] for name in teams},
+    )
 
 
 def balances(connection: Connection, owners: Mapping[str, Budget | None], now: float) -> dict[str, Balance]:

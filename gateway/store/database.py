@@ -54,8 +54,8 @@ class Kind:
     readers: Sequence[Worker]
     write_group_max: int
     read_group_max: int
-    patient: Callable[[], Worker]
-    """Makes a worker whose statements may take their time."""
+    patient: Callable[[bool], Worker]
+    """Makes a worker whose statements may take their time; whether it writes."""
 
 
 class Database:
@@ -116,7 +116,14 @@ class Database:
 
     async def run_apart(self, step: Step[T]) -> T:
         """Like `run`, on a connection of its own and for as long as it takes: for what is done once, at the start."""
-        lane = Lane("store-apart", [self._kind.patient()], waiting_max=1, group_max=1)
+        return await self._apart(step, writes=True)
+
+    async def read_apart(self, step: Step[T]) -> T:
+        """Like `read`, on a connection of its own and for as long as it takes: nobody's reading waits behind it."""
+        return await self._apart(step, writes=False)
+
+    async def _apart(self, step: Step[T], *, writes: bool) -> T:
+        lane = Lane("store-apart", [self._kind.patient(writes)], waiting_max=1, group_max=1)
         lane.start()
         try:
             return await lane.run(step)
@@ -155,7 +162,7 @@ def _sqlite(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
         readers=[SqliteWorker(at, writes=False, busy_timeout_s=busy_timeout_s) for _ in range(_READERS)],
         write_group_max=group_max,
         read_group_max=READ_GROUP_MAX,
-        patient=lambda: SqliteWorker(at, writes=True, busy_timeout_s=busy_timeout_s),
+        patient=lambda writes: SqliteWorker(at, writes=writes, busy_timeout_s=busy_timeout_s),
     )
 
 
@@ -174,7 +181,7 @@ def _postgresql(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
         readers=[PostgresWorker(engine, writes=False) for _ in range(_POSTGRES_READERS)],
         write_group_max=1,  # what one worker takes, the others cannot do meanwhile
         read_group_max=READ_GROUP_MAX,
-        patient=lambda: PostgresWorker(engine_of(at, is_patient=True), writes=True),
+        patient=lambda writes: PostgresWorker(engine_of(at, is_patient=True), writes=writes),
     )
 
 

@@ -65,6 +65,12 @@ def count_due(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(films).where(films.c.state == "due")).scalar_one()
 
 
+def due_since(connection: Connection) -> float | None:
+    """When the first ordered of the finished films that are not kept yet was finished."""
+    first = select(func.min(films.c.task_id)).where(films.c.state == "due").scalar_subquery()
+    return connection.execute(select(tasks.c.finished_at).where(tasks.c.id == first)).scalar_one_or_none()
+
+
 def forget_due(connection: Connection, finished_before: float) -> int:
     """Films that nobody fetched while their links lived are gone; returns how many."""
     is_late = select(tasks.c.id).where(tasks.c.id == films.c.task_id, tasks.c.finished_at < finished_before).exists()

@@ -257,10 +257,6 @@ class Registry:
         """The tasks whose films were kept before this time, the oldest first."""
         return await self._db.read(partial(films.expired, kept_before=kept_before, limit=limit))
 
-    async def films_due(self) -> int:
-        """Finished films that are not kept."""
-        return await self._db.read(films.count_due)
-
     async def forget_films(self, finished_before: float) -> int:
         """What nobody fetched while its link lived is gone; returns how many films."""
         if await self._db.read(films.count_due) == 0:
@@ -322,7 +318,7 @@ class Registry:
 
     async def audit(self) -> list[str]:
         """One sentence for everything in the books that does not add up; none is as it must be."""
-        return await self._db.read(auditing.audit)
+        return await self._db.read_apart(auditing.audit)
 
     async def secret(self, name: str) -> bytes:
         """A random secret of this database, made when it is first asked for and the same ever after."""

@@ -1,11 +1,16 @@
 """Routes for the person who runs the gateway and for the machines that watch it."""
 
+import asyncio
+
 from gateway import __version__, jsontext
 from gateway.errors import StorageDown
+from gateway.metrics import Metrics
 from gateway.parts import Parts
+from gateway.store import Totals
 from gateway.web.exchange import Answer, Exchange
 
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_STORAGE_WITHIN_S = 5.0  # Prometheus gives up a scrape after ten seconds, and would learn nothing of this process
 
 
 class Operations:
@@ -34,12 +39,18 @@ class Operations:
         return Answer(200 if is_ready else 503, jsontext.write(said))
 
     async def metrics(self, exchange: Exchange) -> Answer:
-        counts = await self._parts.registry.state_counts()
-        self._parts.metrics.count_tasks({state.value: count for state, count in counts.items()})
-        self._parts.metrics.count_expiring(await self._parts.registry.films_due())
-        money = await self._parts.books.balances(*self._parts.admission.owners(), self._parts.clock())
-        self._parts.metrics.count_money(*money)
-        return Answer(200, self._parts.metrics.exposition(), content_type=_METRICS_TYPE)
+        """What happened in this process, and how things stand in storage as far as it answers: whoever watches must see
+        most where something is wrong."""
+        metrics, admission = self._parts.metrics, self._parts.admission
+        try:
+            async with asyncio.timeout(_STORAGE_WITHIN_S):
+                found = await self._parts.books.totals(*admission.owners(), self._parts.clock())
+        except (StorageDown, TimeoutError):
+            metrics.storage_is_down()
+        else:
+            _tell(found, metrics, self._parts.clock())
+        metrics.freeze(admission.is_frozen)
+        return Answer(200, metrics.exposition(), content_type=_METRICS_TYPE)
 
     async def _storage_is_writable(self) -> bool:
         try:
@@ -47,3 +58,11 @@ class Operations:
         except StorageDown:
             return False
         return True
+
+
+def _tell(found: Totals, metrics: Metrics, now: float) -> None:
+    metrics.storage_is_up()
+    metrics.count_tasks(found.tasks)
+    metrics.count_holds(found.held, now)
+    metrics.count_expiring(found.films_due, 0.0 if found.films_due_since is None else now - found.films_due_since)
+    metrics.count_money(found.keys, found.teams)

@@ -9,7 +9,8 @@ from starlette.routing import BaseRoute, Route, Router
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action, Endpoint
 from gateway.errors import InvalidRequest, UnknownRoute
-from gateway.metrics import METHODS, Metrics
+from gateway.measures import METHODS
+from gateway.metrics import Metrics
 from gateway.web.dispatch import Dispatch, is_plain
 from gateway.web.events import Events
 from gateway.web.exchange import Answer, Exchange, Handler

@@ -23,14 +23,15 @@ CLOSED: dict[str, set[str]] = {
     "fault": {"caller", "policy", "upstream", "gateway"},
     "state": {"queued", "opened", "running", "unconfirmed", "completed", "failed", "refused"}
     | {"ok", "resting", "exhausted", "retired", "barred", "draining"},
-    "operation": {"submit", "poll", "balance"},
+    "operation": {"submit", "poll", "locate", "upload", "balance", "passthrough"},
     "upstream": {"sandbox"},
     "key": {"main"},
     "model": {"MiniMax-Hailuo-2.3"},
     "resolution": {"768P"},
     "version": {__version__},
     "virtual_key": {"alice", "bob"},
-    "kind": {"status_word", "known_id", "unreadable"},
+    "kind": {"status_word", "known_id"},
+    "money": {"held", "suspended"},
 }
 
 
