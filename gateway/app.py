@@ -124,6 +124,7 @@ async def gateway(
             settings=_settings(config, await registry.secret("links"), await registry.secret("hints")),
             clock=clock,
         )
+        metrics.begin(parts.catalog.names())
         metrics.mirror(upstreams.key_states)
         parts.stories.at_stop(parts.memory.wake_all)
         await neighbours.begin(parts)

@@ -161,6 +161,8 @@ ACROSS: Mapping[str, Across] = {declared.name: declared.across for declared in D
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
 """Where a client or an upstream said a word of its own."""
+CALLBACKS = ("delivered", "failed", "given_up", "gone", "withdrawn")
+"""What becomes of an attempt to tell a caller; after `failed`, the next one is due."""
 # An upstream's code for a failure is its own word; of these, the house knows what they mean.
 FAILURES = frozenset({"content_policy_violation", "generation_failed", "generation_failed_no_content"}) | frozenset(
     {"result_missing", "upstream_task_missing", "submission_unconfirmed"}

@@ -10,9 +10,9 @@ from functools import lru_cache
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from gateway import __version__
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Internal
 from gateway.keys import KeyState
-from gateway.measures import DECLARED, FAILURES, METHODS, OTHER, Declared, Kind
+from gateway.measures import CALLBACKS, DECLARED, FAILURES, METHODS, OTHER, Declared, Kind
 from gateway.money import MICROS
 from gateway.video import Balance, Held, Money, State
 from gateway.wire import CallRecord
@@ -47,6 +47,14 @@ class Metrics:
         self._rates: dict[str, tuple[float, float]] = {}
         self._request_children: dict[tuple[str, str, int, str], Counter] = {}
         self._timing_children: dict[str, tuple[Histogram, Histogram]] = {}
+
+    def begin(self, models: Iterable[str]) -> None:
+        """Series that are there before their first event: of one that begins with it, `increase` never sees it."""
+        for model in (*models, OTHER):
+            self._count("spend", model, by=0)
+        for outcome in CALLBACKS:
+            self._count("callbacks", outcome, by=0)
+        self._count("errors", Internal.fault.value, Internal.code, by=0)
 
     # --- how things stand --------------------------------------------------------------------------------------------
 
@@ -161,7 +169,7 @@ class Metrics:
         self._counters["reelgate_polls_saved_total"].inc()
 
     def callback(self, outcome: str) -> None:
-        """`outcome`: `delivered`, `failed` (the next attempt is due), `given_up`, `gone`, `withdrawn`."""
+        """`outcome`: one of CALLBACKS."""
         self._count("callbacks", outcome)
 
     def surprise(self, upstream: str, kind: str) -> None:

@@ -17,12 +17,14 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 REPLICAS = [name for name in SERVICES if name.startswith("replica-")]
 CONFIG = ROOT / "deploy" / "config.yaml"
+SEEING = ("grafana", "prometheus")
+PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"
 BALANCER = (ROOT / "deploy" / "haproxy.cfg").read_text("utf-8")
 
 # The keys of the Compose specification that are used here; a misspelt one would be ignored, or stop everything.
 KNOWN = {
     "image", "build", "command", "environment", "networks", "depends_on", "healthcheck", "stop_grace_period", "restart",
-    "read_only", "tmpfs", "cap_drop", "security_opt", "volumes", "ports", "shm_size",
+    "read_only", "tmpfs", "cap_drop", "security_opt", "volumes", "ports", "shm_size", "profiles",
 }  # fmt: skip
 KNOWN_HEALTHCHECK = {"test", "interval", "timeout", "retries", "start_period"}
 
@@ -35,11 +37,12 @@ def mounts(service: dict[str, Any]) -> list[list[str]]:
     return [mount.split(":") for mount in service.get("volumes", [])]
 
 
-def test_there_are_two_replicas_a_database_and_a_balancer() -> None:
-    assert sorted(SERVICES) == ["balancer", "postgres", "replica-1", "replica-2"]
+def test_there_are_two_replicas_a_database_and_a_balancer_and_who_looks_on_only_if_wanted() -> None:
+    assert sorted(SERVICES) == ["balancer", "grafana", "postgres", "prometheus", "replica-1", "replica-2"]
     for name, service in SERVICES.items():
         assert set(service) <= KNOWN, name
         assert "image" in service
+        assert service.get("profiles") == (["seeing"] if name in SEEING else None)
 
 
 def test_every_service_is_watched_and_comes_back() -> None:
@@ -49,9 +52,11 @@ def test_every_service_is_watched_and_comes_back() -> None:
         assert service["restart"] == "unless-stopped"
 
 
-def test_only_the_balancer_is_published_and_only_on_this_machine_unless_told() -> None:
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["balancer"]
-    assert SERVICES["balancer"]["ports"] == ["${REELGATE_LISTEN:-127.0.0.1:8080}:8080"]
+def test_only_balancer_and_dashboard_are_published_and_only_on_this_machine_unless_told() -> None:
+    assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
+        "balancer": ["${REELGATE_LISTEN:-127.0.0.1:8080}:8080"],
+        "grafana": ["${REELGATE_SEEING_LISTEN:-127.0.0.1:3000}:3000"],
+    }
 
 
 def test_the_database_is_seen_by_the_replicas_only() -> None:
@@ -66,7 +71,7 @@ def test_volumes_and_networks_are_declared_and_files_exist() -> None:
         assert set(service.get("depends_on", [])) <= set(SERVICES)
         for source, target, *_ in mounts(service):
             assert target.startswith("/")
-            assert (ROOT / source).is_file() if source.startswith(".") else source in COMPOSE["volumes"]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
     used = {source for service in SERVICES.values() for source, *_ in mounts(service)}
     assert set(COMPOSE["volumes"]) <= used
 
@@ -126,3 +131,38 @@ def test_the_image_can_speak_to_the_database() -> None:
     (pins,) = re.findall(r"-r (requirements-postgres\.txt)", dockerfile)
     assert re.search(r"^psycopg-binary==", (ROOT / pins).read_text("utf-8"), re.MULTILINE)
     assert f"!{pins}" in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+
+
+def test_prometheus_scrapes_every_replica_itself_and_has_its_rules() -> None:
+    prometheus = SERVICES["prometheus"]
+    (folder,) = [source for source, target, *_ in mounts(prometheus) if target == "/etc/prometheus"]
+    assert "--config.file=/etc/prometheus/prometheus.yml" in prometheus["command"]
+    config = yaml.safe_load((ROOT / folder / "prometheus.yml").read_text("utf-8"))
+    (job,) = config["scrape_configs"]
+    assert job["job_name"] == "reelgate"
+    assert job["static_configs"] == [{"targets": [f"{name}:8080" for name in REPLICAS]}]
+    for name in config["rule_files"]:
+        assert (ROOT / folder / name).is_file()
+    assert all("outside" in SERVICES[name]["networks"] for name in [*REPLICAS, *SEEING])
+
+
+def test_grafana_finds_prometheus_and_the_dashboard_where_they_are() -> None:
+    source = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yaml").read_text("utf-8"))
+    (prometheus,) = source["datasources"]
+    assert (prometheus["type"], prometheus["url"]) == ("prometheus", "http://prometheus:9090")
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text("utf-8"))
+    assert prometheus["jsonData"]["timeInterval"] == config["global"]["scrape_interval"]
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards" / "reelgate.yaml").read_text("utf-8"))["providers"]
+    folders = {target: source for source, target, *_ in mounts(SERVICES["grafana"])}
+    assert folders["/etc/grafana/provisioning"] == "./" + str(PROVISIONING.relative_to(ROOT))
+    dashboards = ROOT / folders[provider["options"]["path"]]
+    assert [path.name for path in dashboards.iterdir()] == ["reelgate.json"]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{provider['options']['path']}/reelgate.json"
+
+
+def test_whoever_looks_at_grafana_can_change_nothing() -> None:
+    said = SERVICES["grafana"]["environment"]
+    assert said["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert (said["GF_AUTH_DISABLE_LOGIN_FORM"], said["GF_AUTH_BASIC_ENABLED"]) == ("true", "false")
+    assert said["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
