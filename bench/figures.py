@@ -17,6 +17,7 @@ _MANY = 64
 _CREATE_CONNECTIONS = (16, _MANY)
 _WARM_UP_S = 1
 
+KEYS, FEW_KEYS, SCRAPE_MS_MAX = 1_000, 10, 20
 WATCHED_AFTER_S = 6.0  # `watch.CLAIM_EVERY_S`, and a second
 POLL_RATIO_MIN, CREATE_RATIO_MIN = 0.6, 0.5
 POLL_ADDED_MS_MAX, CREATE_ADDED_MS_MAX = 0.2, 1.5
@@ -33,6 +34,7 @@ def measure(lab: Laboratory, plan: Plan, *, on_step: Callable[[str], None]) -> l
         ("what hot polls touch", _touches),
         ("creates", _creates),
         ("transactions", _transactions),
+        ("scrapes", _scrapes),
     )
     for name, step in steps:
         on_step(name)
@@ -121,6 +123,29 @@ def _touches(lab: Laboratory, plan: Plan) -> Iterator[Row]:
     disk = more["read_bytes"] + more["write_bytes"]
     calls_each = f"{note}; {more['syscw'] / polls:.2f} write calls each"
     yield Row("disk bytes of hot polls", str(disk), "", calls_each, "0", disk == 0, raw={"io": more})
+
+
+def _scrapes(lab: Laboratory, plan: Plan) -> Iterator[Row]:
+    """What Prometheus waits for where there are many virtual keys, each of which has ordered a film, and few."""
+    order = Order("GET", "/metrics", {})
+    with lab.gateway(keys=KEYS) as many, lab.gateway(keys=FEW_KEYS) as few:
+        for gateway, keys in ((many, KEYS), (few, FEW_KEYS)):
+            for number in range(1, keys):
+                create = lab.create_order(lab.key_of(number))
+                gateway.request("POST", create.path, body=(create.body or "").encode(), headers=create.headers)
+        pairs = _pairs(lab, plan, many, few, order, 1)
+        size = len(many.request("GET", order.path))
+    ours, theirs = pairs.middle(lambda item: item.p50_us / 1000)
+    worst, _ = pairs.middle(lambda item: item.p99_us / 1000)
+    yield Row(
+        f"scrape with {KEYS:,} virtual keys, p50",
+        f"{ours:.1f} ms",
+        f"{theirs:.1f} ms with {FEW_KEYS}",
+        f"p99 {worst:.1f} ms, {size / 1000:,.0f} kB",
+        f"< {SCRAPE_MS_MAX} ms",
+        ours < SCRAPE_MS_MAX,
+        raw={"pairs": pairs, "goal": SCRAPE_MS_MAX},
+    )
 
 
 def _growth(lab: Laboratory, plan: Plan, gateway: Server, order: Order) -> Row:

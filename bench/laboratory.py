@@ -24,7 +24,7 @@ _CONFIG = """\
 storage: {{url: "sqlite:///{database}"}}
 upstreams:
   - {{name: fixed, provider: evolink, base_url: "{upstream}", keys: [{{id: main, value: upstream-secret}}]}}
-virtual_keys: [{{id: bench, value: {key}}}]
+virtual_keys: [{{id: bench, value: {key}}}{more}]
 polling: {{min_interval_s: 3600, max_interval_s: 7200}}
 """
 
@@ -40,12 +40,16 @@ class Laboratory:
     key: str
     numbers: Iterator[int]
 
-    def gateway(self, *, logs: bool = True) -> AbstractContextManager[Server]:
-        """A gateway with a new database; with `logs` its log is a file, else the null device."""
+    def gateway(self, *, logs: bool = True, keys: int = 1) -> AbstractContextManager[Server]:
+        """A gateway with a new database and so many virtual keys, of which all but the first have a budget; with `logs`
+        its log is a file, else the null device."""
         number, port = next(self.numbers), free_port()
         config = self.folder / f"config-{number}.yaml"
         database = self.folder / f"bench-{number}.db"
-        config.write_text(_CONFIG.format(database=database, upstream=self.upstream.base_url, key=self.key), "utf-8")
+        budget = "{amount: 50, period: 30d}"
+        more = "".join(f", {{id: bench-{n}, value: {self.key_of(n)}, budget: {budget}}}" for n in range(1, keys))
+        told = _CONFIG.format(database=database, upstream=self.upstream.base_url, key=self.key, more=more)
+        config.write_text(told, "utf-8")
         command = [sys.executable, "-m", "gateway", "serve", "-c", str(config), "--port", str(port)]
         log = self.folder / f"gateway-{number}.log" if logs else _NOWHERE
         return running("gateway", command, port, cores={self.cores.subject}, ready="/healthz", log=log)
@@ -62,7 +66,11 @@ class Laboratory:
             "bare forwarder", "forward", f"{self.upstream.base_url}/v1/videos/generations", ready="/"
         )
 
-    def create_order(self) -> Order:
+    def key_of(self, number: int) -> str:
+        """The virtual key of this number, of a gateway that has so many."""
+        return f"{self.key}-{number}"
+
+    def create_order(self, key: str | None = None) -> Order:
         """The create that is measured: everything a caller usually says, and a camera command."""
         body = {
             "model": "MiniMax-Hailuo-2.3",
@@ -71,7 +79,7 @@ class Laboratory:
             "duration": 6,
             "model_params": {"prompt_optimizer": True},
         }
-        headers = {**self.headers, "Content-Type": "application/json"}
+        headers = {**self._headers(key or self.key), "Content-Type": "application/json"}
         return Order("POST", "/v1/videos/generations", headers, json.dumps(body))
 
     def poll_order(self, gateway: Server) -> Order:
@@ -91,7 +99,10 @@ class Laboratory:
     @property
     def headers(self) -> dict[str, str]:
         """What every request of a caller carries."""
-        return {"Authorization": f"Bearer {self.key}"}
+        return self._headers(self.key)
+
+    def _headers(self, key: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {key}"}
 
     def _yardstick(self, name: str, kind: str, target: str, *, ready: str) -> AbstractContextManager[Server]:
         port = free_port()

@@ -5,18 +5,34 @@ hundred thousand tasks reads the index and not the tasks. Ids sort by age (`ids.
 of the primary key.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Integer, cast, func, literal_column, select
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    ColumnElement,
+    Connection,
+    Integer,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 
 from gateway import ids
-from gateway.periods import LIFETIME, Window, window_of
+from gateway.periods import Window, window_of
 from gateway.store.accounts import key_owner, sums, team_owner
 from gateway.store.database import Database
+from gateway.store.prepared import Prepared
 from gateway.store.queries import find
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import accounts, attempts, entries, tasks, waiting
@@ -25,7 +41,7 @@ from gateway.video import Balance, Budget, Money, State, Task
 
 DAY_S = 86_400
 GROUPS = ("key", "team", "model", "upstream", "day")
-_OWNERS_AT_ONCE = 500  # as many parameters as any database takes in one statement
+_NOTHING = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,17 +212,18 @@ def _balances(
 
 def balances(connection: Connection, owners: Mapping[str, Budget | None], now: float) -> dict[str, Balance]:
     """Of every owner, from its account; where the account of this stretch is not made yet, from its tasks."""
-    windows: dict[Window, list[str]] = {}
+    by_period: dict[str | None, list[str]] = {}
     for owner, budget in owners.items():
-        window = LIFETIME if budget is None else window_of(budget.period, now)
-        windows.setdefault(window, []).append(owner)
+        by_period.setdefault(None if budget is None else budget.period, []).append(owner)
     found: dict[str, tuple[int, int]] = {}
-    for window, those in windows.items():
+    for period, those in by_period.items():
+        window = window_of(period, now)
         found |= _accounts_of(connection, window, those)
-        for owner in _counted_elsewhere(connection, window, [owner for owner in those if owner not in found]):
+        without = [owner for owner in those if owner not in found]
+        for owner in _counted_elsewhere(connection, window, without) if without else ():
             found[owner] = sums(connection, owner, window)
     return {
-        owner: Balance(None if budget is None else budget.amount, *found.get(owner, (0, 0)))
+        owner: Balance(None if budget is None else budget.amount, *found.get(owner, _NOTHING))
         for owner, budget in owners.items()
     }
 
@@ -272,29 +289,38 @@ def _add(into: Usage, state: State, money: Money, count: int, price: int) -> Non
         into.suspended += price
 
 
-def _accounts_of(connection: Connection, window: Window, owners: Collection[str]) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for some in _in_pieces(owners):
-        query = select(accounts.c.owner, accounts.c.held, accounts.c.spent).where(
-            accounts.c.owner.in_(some),
-            accounts.c.starts_at == window.starts_at,
-            accounts.c.ends_at == window.ends_at,
-        )
-        found |= {owner: (held, spent) for owner, held, spent in connection.execute(query)}
-    return found
+def _accounts_of(connection: Connection, window: Window, owners: Sequence[str]) -> dict[str, tuple[int, int]]:
+    rows = _ask(_ACCOUNTS, connection, window, owners)
+    return {owner: (held, spent) for owner, held, spent in rows}
 
 
-def _counted_elsewhere(connection: Connection, window: Window, owners: Collection[str]) -> set[str]:
+def _counted_elsewhere(connection: Connection, window: Window, owners: Sequence[str]) -> list[str]:
     """Owners with accounts of other stretches that share some time with this one: their budget was changed."""
-    found: set[str] = set()
-    for some in _in_pieces(owners):
-        query = select(accounts.c.owner).where(
-            accounts.c.owner.in_(some), accounts.c.starts_at < window.ends_at, accounts.c.ends_at > window.starts_at
-        )
-        found |= set(connection.execute(query.distinct()).scalars())
-    return found
+    return [owner for (owner,) in _ask(_OVERLAPPING, connection, window, owners)]
 
 
-def _in_pieces(owners: Collection[str]) -> Iterable[list[str]]:
-    names = list(owners)
-    return (names[start : start + _OWNERS_AT_ONCE] for start in range(0, len(names), _OWNERS_AT_ONCE))
+def _ask(
+    statements: Mapping[str, Prepared], connection: Connection, window: Window, owners: Sequence[str]
+) -> list[Sequence[Any]]:
+    kind = connection.dialect.name
+    values = {"owners": _NAMES[kind](owners), "from_": window.starts_at, "until": window.ends_at}
+    return list(statements[kind].run(connection, values).fetchall())
+
+
+# A thousand names are one value, because SQLAlchemy takes longer to write a thousand parameters than SQLite to find the
+# rows; and each kind of database has its own way to say that.
+_NAMES: Mapping[str, Callable[[Sequence[str]], Any]] = {"sqlite": json.dumps, "postgresql": list}
+_IS_ASKED_FOR: Mapping[str, ColumnElement[bool]] = {
+    "sqlite": accounts.c.owner.in_(select(func.json_each(bindparam("owners")).table_valued("value").c.value)),
+    "postgresql": accounts.c.owner == any_(bindparam("owners", type_=ARRAY(Text))),
+}
+_IS_OF_WINDOW = and_(accounts.c.starts_at == bindparam("from_"), accounts.c.ends_at == bindparam("until"))
+_OVERLAPS = and_(accounts.c.starts_at < bindparam("until"), accounts.c.ends_at > bindparam("from_"))
+_ACCOUNTS = {
+    kind: Prepared(select(accounts.c.owner, accounts.c.held, accounts.c.spent).where(is_asked_for, _IS_OF_WINDOW))
+    for kind, is_asked_for in _IS_ASKED_FOR.items()
+}
+_OVERLAPPING = {
+    kind: Prepared(select(accounts.c.owner).distinct().where(is_asked_for, _OVERLAPS))
+    for kind, is_asked_for in _IS_ASKED_FOR.items()
+}
