@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gateway import __version__
+from gateway.catalog import Catalog
 from tests.fakes.upstream import FakeUpstream, accept, gated
 from tests.world import ALICE, BOB, PROMPT_S, SLOW, SPEECHES, World, bearer, id_of, world
 
@@ -26,7 +27,7 @@ CLOSED: dict[str, set[str]] = {
     "operation": {"submit", "poll", "locate", "upload", "balance", "passthrough"},
     "upstream": {"sandbox"},
     "key": {"main"},
-    "model": {"MiniMax-Hailuo-2.3"},
+    "model": {*Catalog.shipped().names(), "other"},
     "resolution": {"768P"},
     "version": {__version__},
     "virtual_key": {"alice", "bob"},
