@@ -10,7 +10,7 @@ from functools import lru_cache
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 from gateway import __version__
-from gateway.errors import GatewayError, Internal
+from gateway.errors import GatewayError, UpstreamError
 from gateway.keys import KeyState
 from gateway.measures import CALLBACKS, DECLARED, FAILURES, METHODS, OTHER, Declared, Kind
 from gateway.money import MICROS
@@ -54,7 +54,10 @@ class Metrics:
             self._count("spend", model, by=0)
         for outcome in CALLBACKS:
             self._count("callbacks", outcome, by=0)
-        self._count("errors", Internal.fault.value, Internal.code, by=0)
+        for kind in _kinds(GatewayError):
+            self._count("errors", kind.fault.value, kind.code, by=0)
+            if not issubclass(kind, UpstreamError):  # which is an answer to what was sent
+                self._count("preflight_refusals", kind.code, by=0)
 
     # --- how things stand --------------------------------------------------------------------------------------------
 
@@ -209,6 +212,14 @@ _OF_STORAGE = (
     *("reelgate_oldest_hold_seconds", "reelgate_budget_amount", "reelgate_budget_spent", "reelgate_budget_held"),
 )
 _DECLARED = {declared.name: declared for declared in DECLARED}
+
+
+def _kinds(of: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    """Every class of errors that says a code of its own."""
+    if "code" in vars(of):
+        yield of
+    for kind in of.__subclasses__():
+        yield from _kinds(kind)
 
 
 def _heading(declared: Declared) -> str:

@@ -49,7 +49,8 @@ def _quantiles(metric: str, by: str = "", where: str = "", legend: str = "") -> 
 
 
 def _per_s(metric: str, by: str, where: str = "", legend: str = "") -> list[tuple[str, str]]:
-    return [(f"sum by ({by}) (rate({metric}{where}{RATE}))", legend or f"{{{{{by}}}}}")]
+    """Only those that are: many series are there from the start, so that their first event is seen."""
+    return [(f"sum by ({by}) (rate({metric}{where}{RATE})) > 0", legend or f"{{{{{by}}}}}")]
 
 
 def _used(owners: str) -> str:

@@ -10,7 +10,7 @@ from gateway.store import Totals
 from gateway.web.exchange import Answer, Exchange
 
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-_STORAGE_WITHIN_S = 5.0  # Prometheus gives up a scrape after ten seconds, and would learn nothing of this process
+STORAGE_WITHIN_S = 5.0  # Prometheus gives up a scrape after ten seconds, and would learn nothing of this process
 
 
 class Operations:
@@ -43,7 +43,7 @@ class Operations:
         most where something is wrong."""
         metrics, admission = self._parts.metrics, self._parts.admission
         try:
-            async with asyncio.timeout(_STORAGE_WITHIN_S):
+            async with asyncio.timeout(STORAGE_WITHIN_S):
                 found = await self._parts.books.totals(*admission.owners(), self._parts.clock())
         except (StorageDown, TimeoutError):
             metrics.storage_is_down()

@@ -12,6 +12,7 @@ from gateway.measures import ACROSS, DECLARED, LABELS, Across, Kind
 from gateway.metrics import Metrics
 from gateway.money import MICROS
 from gateway.video import Balance
+from gateway.web import operations
 from gateway.wire import CallRecord
 from tests.admin import person
 from tests.replicas.world import street
@@ -233,6 +234,36 @@ def test_the_auditor_tells_of_books_that_do_not_add_up(tmp_path: Path) -> None:
             await it.parts.database.run(falsify)
             await sweep.audit(it.parts)
             assert (await metrics(it))["reelgate_books_drift"] >= 1
+
+    asyncio.run(scenario())
+
+
+def test_every_kind_of_error_is_there_before_its_first(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+            found = await metrics(it)
+            assert found['reelgate_errors_total{fault="gateway",reason="internal_error"}'] == 0
+            assert found['reelgate_errors_total{fault="caller",reason="unknown_task"}'] == 0
+            assert found['reelgate_errors_total{fault="upstream",reason="upstream_error"}'] == 0
+            assert 'reelgate_errors_total{fault="caller",reason="internal_error"}' not in found
+            assert found['reelgate_preflight_refusals_total{reason="budget_spent"}'] == 0
+            assert 'reelgate_preflight_refusals_total{reason="upstream_error"}' not in found
+            assert found[f"reelgate_spend_total{{{MODEL}}}"] == 0
+            assert found['reelgate_callbacks_total{outcome="gone"}'] == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_storage_that_hangs_holds_up_no_scrape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+
+            async def never(*asked: object) -> None:
+                await asyncio.get_running_loop().create_future()
+
+            monkeypatch.setattr(operations, "STORAGE_WITHIN_S", 0.05)
+            monkeypatch.setattr(type(it.parts.books), "totals", never)
+            assert (await metrics(it))["reelgate_storage_up"] == 0
 
     asyncio.run(scenario())
 
