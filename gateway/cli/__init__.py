@@ -1,10 +1,13 @@
 """The command `reelgate`: one file per noun. Exit status: 0 done, 1 failed, 2 usage or configuration error."""
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 
 import typer
+
+from gateway.cli.examples import epilog
 
 COMMANDS: Mapping[str, str] = {
     "serve": "gateway.cli.serve",
@@ -16,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "teams": "gateway.cli.teams",
     "tasks": "gateway.cli.tasks",
     "upstreams": "gateway.cli.upstreams",
+    "generate": "gateway.cli.generate",
+    "fetch": "gateway.cli.fetch",
     "usage": "gateway.cli.usage",
     "freeze": "gateway.cli.freeze",
     "unfreeze": "gateway.cli.freeze",
@@ -28,8 +33,20 @@ COMMANDS: Mapping[str, str] = {
 
 def main() -> None:
     """Run the command line. The command that was asked for does not wait for the others to be imported."""
+    if any(name.endswith("_COMPLETE") for name in os.environ):
+        build(completable(os.environ))()
     wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     build([wanted] if wanted in COMMANDS else COMMANDS)()
+
+
+def completable(environ: Mapping[str, str]) -> list[str]:
+    """The commands that the line may be about which a shell wants completed: those that begin like its first word.
+
+    bash hands over the words, the other shells the line up to the cursor; an empty word stands for any command.
+    """
+    line = environ.get("COMP_WORDS") or environ.get("_TYPER_COMPLETE_ARGS") or ""
+    begun = next((word for word in line.split()[1:] if not word.startswith("-")), "")
+    return [name for name in COMMANDS if name.startswith(begun)]
 
 
 def build(names: Iterable[str]) -> typer.Typer:
@@ -44,9 +61,12 @@ def build(names: Iterable[str]) -> typer.Typer:
     for name in names:
         command = getattr(import_module(COMMANDS[name]), name.replace("-", "_"))
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
+            for item in command.registered_commands:
+                item.name = item.name or getattr(item.callback, "__name__", "")
+                item.epilog = epilog(f"{name} {item.name}")
+            app.add_typer(command, name=name, epilog=epilog(name))
         else:
-            app.command(name)(command)
+            app.command(name, epilog=epilog(name))(command)
     return app
 
 

@@ -1,51 +1,83 @@
 """`reelgate check`: is this configuration sound, and what will it do? Never spends, never calls anyone."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console
-from rich.table import Table
 
 from gateway.catalog import Catalog, Model, matches
 from gateway.cli.desk import noticed
 from gateway.cli.options import ConfigOption, read_config, refuse_unknown_providers
+from gateway.cli.printing import JsonOption, shown, table, tell
 from gateway.config import Config, Upstream
 from gateway.money import render_micros
 from gateway.providers import PROVIDERS
 
 
-def check(config: ConfigOption = None) -> None:
+def check(as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """Validate the configuration and print what it means."""
     settings = read_config(config)
-    console = Console()
     refuse_unknown_providers(settings)
     catalog = Catalog.shipped(settings.prices)
-    console.print(_upstreams(settings))
-    console.print(_models(settings, catalog))
-    for sentence in [*_remarks(settings, catalog), *noticed(settings)]:
-        console.print(f"[yellow]note[/]  {sentence}", highlight=False)
-    console.print("[green]ok[/]  the configuration is sound")
+    report = {
+        "currency": settings.currency,
+        "upstreams": _upstreams(settings),
+        "models": _models(settings, catalog),
+        "notes": [*_remarks(settings, catalog), *noticed(settings)],
+    }
+    tell(report, _draw, as_json=as_json)
 
 
-def _upstreams(settings: Config) -> Table:
-    table = Table("upstream", "provider", "address", "key", "account", "secret", title="Upstreams")
-    for upstream in settings.upstreams:
-        for key in upstream.keys:
-            secret = "present, draining" if key.draining else "present"
-            table.add_row(upstream.name, upstream.provider, upstream.base_url, key.id, key.account, secret)
-    return table
+def _upstreams(settings: Config) -> list[dict[str, Any]]:
+    """One for every key; that it is here at all says that its secret is present."""
+    return [
+        {
+            "name": upstream.name,
+            "provider": upstream.provider,
+            "base_url": upstream.base_url,
+            "key": key.id,
+            "account": key.account,
+            "draining": key.draining,
+        }
+        for upstream in settings.upstreams
+        for key in upstream.keys
+    ]
 
 
-def _models(settings: Config, catalog: Catalog) -> Table:
-    table = Table("model", "upstreams", "prices", title=f"Models (prices in {settings.currency})")
-    for model in catalog.models:
-        sellers = [upstream.name for upstream in settings.upstreams if _sells(upstream, model)]
-        table.add_row(model.name, ", ".join(sellers) or "none", _price_range(model))
-    return table
+def _models(settings: Config, catalog: Catalog) -> list[dict[str, Any]]:
+    """Who sells each model, and the prices of its cheapest and its dearest offer."""
+    return [
+        {
+            "name": model.name,
+            "upstreams": [upstream.name for upstream in settings.upstreams if _sells(upstream, model)],
+            "prices": _price_range(model),
+        }
+        for model in catalog.models
+    ]
 
 
-def _price_range(model: Model) -> str:
+def _price_range(model: Model) -> list[str]:
     prices = sorted({offer.price for offer in model.offers if offer.price is not None})
-    if not prices:
-        return "none"
-    return " – ".join(dict.fromkeys(render_micros(price) for price in (prices[0], prices[-1])))
+    return list(dict.fromkeys(render_micros(price) for price in (*prices[:1], *prices[-1:])))
+
+
+def _draw(console: Console, report: Mapping[str, Any]) -> None:
+    keys = (
+        (
+            *(item[name] for name in ("name", "provider", "base_url", "key", "account")),
+            "present, draining" if item["draining"] else "present",
+        )
+        for item in report["upstreams"]
+    )
+    console.print(table("Upstreams", ("upstream", "provider", "address", "key", "account", "secret"), keys))
+    models = (
+        (item["name"], ", ".join(item["upstreams"]) or "none", " – ".join(item["prices"]) or "none")
+        for item in report["models"]
+    )
+    console.print(table(f"Models (prices in {report['currency']})", ("model", "upstreams", "prices"), models))
+    for sentence in report["notes"]:
+        console.print(f"note  {shown(sentence)}", soft_wrap=True)
+    console.print("ok  the configuration is sound")
 
 
 def _remarks(settings: Config, catalog: Catalog) -> list[str]:

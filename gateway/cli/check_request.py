@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from gateway import jsontext
 from gateway.app import offline
-from gateway.cli.options import FAILED, USAGE, ConfigOption, read_config, refuse_unknown_providers
+from gateway.cli import completion
+from gateway.cli.endings import FAILED, misused
+from gateway.cli.options import ConfigOption, read_config, refuse_unknown_providers
 from gateway.cli.printing import JsonOption, shown, table, tell
 from gateway.config import Config
 from gateway.dialects import DIALECTS
@@ -34,7 +36,9 @@ BYTES_MAX = 64 << 20  # two bodies of the largest size that a gateway takes as i
 def check_request(
     file: Annotated[Path, typer.Argument(help="The JSON body of a create; - is standard input.")],
     config: ConfigOption = None,
-    dialect: Annotated[str | None, typer.Option(help=f"How it speaks: {', '.join(DIALECTS)}.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help=f"How it speaks: {', '.join(DIALECTS)}.", autocompletion=completion.dialects)
+    ] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Look up hosts, and look at images behind links.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -68,25 +72,25 @@ def _read(file: Path) -> dict[str, Any]:
         with sys.stdin.buffer if str(file) == "-" else file.open("rb") as source:
             data = source.read(BYTES_MAX + 1)
     except OSError as error:
-        _refuse(f"{file}: {error.strerror or error}")
+        misused(f"{file}: {error.strerror or error}")
     if len(data) > BYTES_MAX:
-        _refuse(f"{file}: is larger than {BYTES_MAX} bytes")
+        misused(f"{file}: is larger than {BYTES_MAX} bytes")
     try:
         body = jsontext.read_strict(data)
     except jsontext.JsonError as error:
-        _refuse(f"{file}: {error}")
+        misused(f"{file}: {error}")
     if not isinstance(body, dict):
-        _refuse(f"{file}: the body must be a JSON object")
+        misused(f"{file}: the body must be a JSON object")
     return body
 
 
 def _choose_dialect(body: Mapping[str, Any], told: str | None, settings: Config) -> str:
     """What is told, else the only one whose marks the body has, else the configured default."""
     if told is not None and told not in DIALECTS:
-        _refuse(f"--dialect: {told} is not a dialect; use one of {', '.join(DIALECTS)}")
+        misused(f"--dialect: {told} is not a dialect; use one of {', '.join(DIALECTS)}")
     marked = [name for name in DIALECTS if DIALECTS[name].MARKS & body.keys()]
     if told is None and len(marked) > 1:
-        _refuse(f"the body has marks of {' and '.join(marked)}; name one with --dialect")
+        misused(f"the body has marks of {' and '.join(marked)}; name one with --dialect")
     return told or next(iter(marked), settings.server.default_dialect)
 
 
@@ -113,8 +117,3 @@ def _draw(console: Console, answer: Mapping[str, Any]) -> None:
         console.print(f"{'note':<9} {shown(sentence)}", soft_wrap=True)
     call = answer["upstream_request"]
     console.print(f"\n{call['method']} {call['url']}\n{shown(json.dumps(call['body'], indent=2, ensure_ascii=False))}")
-
-
-def _refuse(message: str) -> NoReturn:
-    print(f"reelgate: {message}", file=sys.stderr)
-    raise typer.Exit(USAGE)

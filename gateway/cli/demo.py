@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from gateway import logs, sandbox, serving
 from gateway.app import gateway
-from gateway.cli.options import FAILED, fail
+from gateway.cli.endings import FAILED, fail
 from gateway.config import Config, load
 from gateway.providers import PROVIDERS
 

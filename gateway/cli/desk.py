@@ -17,7 +17,8 @@ import typer
 
 from gateway.admission import Admission
 from gateway.app import admission
-from gateway.cli.options import USAGE, fail, read_config
+from gateway.cli.endings import USAGE, fail
+from gateway.cli.options import read_config
 from gateway.config import Config
 from gateway.errors import GatewayError, InvalidRequest, StorageDown
 from gateway.flows import callers, neighbours

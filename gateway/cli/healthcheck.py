@@ -6,7 +6,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from gateway.cli.options import fail
+from gateway.cli.endings import fail
 
 
 def healthcheck(

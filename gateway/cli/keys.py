@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from gateway.cli import completion
 from gateway.cli.desk import Opened, at_desk
 from gateway.cli.options import ConfigOption
 from gateway.cli.printing import JsonOption, budget_of, table, tell, when
@@ -29,9 +30,14 @@ def create(
     rpm: Annotated[int | None, typer.Option(help="Creates per minute.")] = None,
     max_tasks: Annotated[int | None, typer.Option(help="Tasks in flight.")] = None,
     models: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Models it may use; may be said more than once.")
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="Models it may use; may be said more than once.", autocompletion=completion.models
+        ),
     ] = None,
-    dialect: Annotated[str | None, typer.Option(help="Pins the dialect on shared paths.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help="Pins the dialect on shared paths.", autocompletion=completion.dialects)
+    ] = None,
     expires: Annotated[str | None, typer.Option(help="When it ends: 90d, 12h, or a date.")] = None,
     passthrough: Annotated[
         bool, typer.Option("--passthrough", help="It may use the other /v1 routes although it has a budget.")

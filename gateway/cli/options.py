@@ -1,4 +1,4 @@
-"""Options and endings that several commands share."""
+"""The configuration, as several commands are given it."""
 
 import os
 import sys
@@ -8,10 +8,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway.app import unknown_providers
+from gateway.cli.endings import USAGE
 from gateway.config import Config, ConfigError, find
-
-FAILED = 1
-USAGE = 2
 
 ConfigOption = Annotated[
     Path | None,
@@ -41,9 +39,3 @@ def refuse(error: ConfigError) -> NoReturn:
     for line in error.lines():
         print(line, file=sys.stderr)
     raise typer.Exit(USAGE)
-
-
-def fail(message: str) -> NoReturn:
-    """Say why on standard error and end with status 1."""
-    print(f"reelgate: {message}", file=sys.stderr)
-    raise typer.Exit(FAILED)

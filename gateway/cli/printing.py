@@ -8,16 +8,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _PIPE_WIDTH = 200  # a table that nobody's window cuts off
+_RULER = 3  # what divides two columns: a line, and a blank on either side
+_NOTHING = "–"
 
 
 def tell(answer: Any, draw: Callable[[Console, Any], None], *, as_json: bool) -> None:
@@ -29,20 +33,56 @@ def tell(answer: Any, draw: Callable[[Console, Any], None], *, as_json: bool) ->
     draw(Console(width=None if is_window else _PIPE_WIDTH, highlight=False, markup=False), answer)
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
-    """A table of texts; what has no value is a dash. The first column, which is copied and pasted, is never broken."""
-    drawn = Table(title=Text(title), title_justify="left")
-    for number, name in enumerate(columns):
-        drawn.add_column(name, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        drawn.add_row(*(Text(shown(value)) for value in row))
-    return drawn
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Rows under a title: a table where the window has room for its longest words, else a paragraph for every row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = list(zip(self.columns, *self.rows, strict=True))
+        whole = [max(map(len, cells)) for cells in columns]
+        # The first column, which is copied and pasted, is never broken; the others are between words.
+        widths = [*whole[:1], *(max(map(len, " ".join(cells).split())) for cells in columns[1:])]
+        spare = options.max_width - sum(widths) - _RULER * len(widths) - 1
+        if spare < 0:
+            yield from self._paragraphs()
+            return
+        for number, width in enumerate(whole):
+            more = min(width - widths[number], spare)
+            widths[number] += more
+            spare -= more
+        yield self._table(widths)
+
+    def _table(self, widths: Iterable[int]) -> Table:
+        drawn = Table(title=Text(self.title), title_justify="left")
+        for name, width in zip(self.columns, widths, strict=True):
+            drawn.add_column(Text(name), width=width, overflow="fold")
+        for row in self.rows:
+            drawn.add_row(*map(Text, row))
+        return drawn
+
+    def _paragraphs(self) -> Iterator[RenderableType]:
+        if self.title:
+            yield Text(self.title, style="italic")
+        for first, *others in self.rows:
+            yield Text(first, style="bold", overflow="fold")
+            pairs = zip(self.columns[1:], others, strict=True)
+            told = ", ".join(" ".join((name, value)) for name, value in pairs if value != _NOTHING)
+            yield Padding(Text(told, overflow="fold"), (0, 0, 0, 2))
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Sheet:
+    """A table of texts; what has no value is a dash."""
+    return Sheet(title, tuple(columns), tuple(tuple(shown(value) for value in row) for row in rows))
 
 
 def shown(value: object) -> str:
     """Any value as text that is safe to print."""
     if value is None or value == "":
-        return "–"
+        return _NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "".join(character if _is_plain(character) else _by_number(character) for character in str(value))
@@ -50,13 +90,13 @@ def shown(value: object) -> str:
 
 def when(at: float | None) -> str:
     """A time in UTC, to the second."""
-    return "–" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
+    return _NOTHING if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
 
 
 def budget_of(told: Mapping[str, Any] | None) -> str:
     """`50.00/30d`, or a dash."""
     if told is None:
-        return "–"
+        return _NOTHING
     return f"{told['amount']}/{told['period']}" if told["period"] else f"{told['amount']}"
 
 

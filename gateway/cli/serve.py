@@ -8,7 +8,8 @@ import typer
 
 from gateway import logs, serving
 from gateway.app import gateway
-from gateway.cli.options import ConfigOption, fail, read_config, refuse, refuse_unknown_providers
+from gateway.cli.endings import fail
+from gateway.cli.options import ConfigOption, read_config, refuse, refuse_unknown_providers
 from gateway.config import Config, ConfigError, override
 from gateway.errors import StorageDown
 from gateway.store import StorageRefused

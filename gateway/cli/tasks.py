@@ -7,8 +7,10 @@ import typer
 from rich.console import Console
 
 from gateway import ids
+from gateway.cli import completion
 from gateway.cli.desk import Opened, at_desk
-from gateway.cli.options import FAILED, ConfigOption
+from gateway.cli.endings import FAILED
+from gateway.cli.options import ConfigOption
 from gateway.cli.printing import JsonOption, shown, table, tell, when
 from gateway.errors import UnknownTask
 from gateway.flows import decisions, overview
@@ -24,12 +26,13 @@ def list_tasks(
     state: Annotated[
         str | None,
         typer.Option(
-            help="queued, opened, running, unconfirmed, completed, failed, refused; or suspense (money waits)."
+            help="queued, opened, running, unconfirmed, completed, failed, refused; or suspense (money waits).",
+            autocompletion=completion.states,
         ),
     ] = None,
     caller: Annotated[str | None, typer.Option(help="Those of one virtual key.")] = None,
     team: Annotated[str | None, typer.Option(help="Those of one team.")] = None,
-    model: Annotated[str | None, typer.Option(help="Those of one model.")] = None,
+    model: Annotated[str | None, typer.Option(help="Those of one model.", autocompletion=completion.models)] = None,
     upstream: Annotated[str | None, typer.Option(help="Those at one upstream.")] = None,
     since: Annotated[str | None, typer.Option(help="Ordered since: 7d (ago), 12h, or a date.")] = None,
     until: Annotated[str | None, typer.Option(help="Ordered before.")] = None,

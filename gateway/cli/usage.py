@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from gateway.cli import completion
 from gateway.cli.desk import Opened, at_desk
 from gateway.cli.options import ConfigOption
 from gateway.cli.printing import JsonOption, table, tell, when
@@ -13,7 +14,9 @@ from gateway.flows import overview
 
 
 def usage(
-    by: Annotated[str, typer.Option(help="key, team, model, upstream or day.")] = "key",
+    by: Annotated[
+        str, typer.Option(help="key, team, model, upstream or day.", autocompletion=completion.groups)
+    ] = "key",
     since: Annotated[str, typer.Option(help="Ordered since: 7d (ago), 12h, or a date.")] = "30d",
     until: Annotated[str | None, typer.Option(help="Ordered before.")] = None,
     as_json: JsonOption = False,
