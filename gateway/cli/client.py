@@ -5,6 +5,7 @@ an estimate; a task can be read through every dialect, whichever one made it (CO
 A create is sent once. What has proved that nothing was sent is told apart from what leaves that open.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ CREATE, READ, CONTENT = "/openai/v1/videos", "/evolink/v1/tasks/{id}", "/openai/
 # A create is answered within `server.answer_within_s`, or after the body of 32 MiB that may have to get there first.
 _TIMEOUT = httpx.Timeout(120, connect=10)
 RETRY_AFTER_MAX_S = 60.0
+_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WORDS_MAX = 300  # of a stranger's answer
 
 BaseUrlOption = Annotated[
@@ -149,6 +151,11 @@ def _translated(base_url: str) -> Iterator[None]:
         nothing_sent = isinstance(error, (*(kind for kind, _ in NOTHING_SENT), httpx.UnsupportedProtocol))
         what = "does not answer" if nothing_sent else "broke the connection off"
         raise NoAnswer(f"{base_url} {what} ({error or type(error).__name__})", was_sent=not nothing_sent) from None
+
+
+def is_task_id(word: str) -> bool:
+    """Whether a word can be a task's id: it stands in paths, and in the names of files."""
+    return _TASK_ID.fullmatch(word) is not None
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from gateway.cli.client import BASE_URL, ApiKeyOption, BaseUrlOption, Declined, Gateway, NoAnswer
+from gateway.cli.client import BASE_URL, ApiKeyOption, BaseUrlOption, Declined, Gateway, NoAnswer, is_task_id
 from gateway.cli.download import Incomplete, download, target_of, unusable
 from gateway.cli.endings import fail, misused
 from gateway.cli.following import Screen, follow
@@ -32,6 +32,8 @@ def fetch(
     as_json: JsonOption = False,
 ) -> None:
     """Wait for a video that was ordered before, and save it. Costs nothing, however often."""
+    if not is_task_id(task):
+        misused(f"{shown(task)} is not a task's id")
     errand = Errand(out=out, overwrites=force, as_json=as_json)
     errand.refuse_unusable(None if out is None else target_of(task, out))
     with opened(base_url, api_key) as gateway:

@@ -15,15 +15,16 @@ import typer
 from rich.console import Console
 
 from gateway.cli import completion
-from gateway.cli.client import BASE_URL, ApiKeyOption, BaseUrlOption, Declined, Gateway, NoAnswer, Told
+from gateway.cli.client import BASE_URL, ApiKeyOption, BaseUrlOption, Declined, Gateway, NoAnswer, Told, is_task_id
 from gateway.cli.download import target_of
-from gateway.cli.endings import FAILED, USAGE
+from gateway.cli.endings import FAILED, USAGE, misused
 from gateway.cli.fetch import Errand, ForceOption, OutOption, bring, opened
 from gateway.cli.following import SUBMISSIONS
 from gateway.cli.order import OPTIONS, Misused, Order
 from gateway.cli.printing import JsonOption, shown, tell
 
 MODEL = "MiniMax-Hailuo-2.3"
+_KEY = "idempotency_key"
 UNSPENT = (502, 503)  # of all that a gateway says of itself, these prove that nothing was bought (CONTRACT section 4)
 
 
@@ -71,13 +72,16 @@ def generate(
         body = order.body()
     except Misused as error:
         _refuse(error.lines, USAGE)
+    for option, value in (("--max-price", max_price), ("--idempotency-key", idempotency_key)):
+        if value is not None and not (value.isascii() and value.isprintable()):
+            misused(f"{option}: must be printable ASCII characters")
     headers = {} if max_price is None else {"x-reelgate-max-price": max_price}
     with opened(base_url, api_key) as gateway:
         if dry_run:
             _quote(gateway, body, headers, as_json=as_json)
             return
         key = secrets.token_hex(16) if idempotency_key is None else idempotency_key
-        errand.facts["idempotency_key"] = key
+        errand.facts[_KEY] = key
         _note(errand, _ordered(errand, gateway, body, {**headers, "idempotency-key": key}))
         bring(errand, gateway)
 
@@ -106,6 +110,8 @@ def _doubt(key: str) -> str:
 def _note(errand: Errand, told: Told) -> None:
     """What is known of the task from the answer to its create."""
     task_id = told.headers.get("x-reelgate-task-id") or str(told.body.get("id"))
+    if not is_task_id(task_id):
+        errand.fail(f"the gateway calls the video {shown(task_id)}, which is no id. {_doubt(errand.facts[_KEY])}")
     errand.task_id, errand.state = task_id, str(told.body.get("status"))
     price = told.headers.get("x-reelgate-price")
     warnings = _warnings(told)
@@ -161,8 +167,8 @@ def _decline(error: Declined, errand: Errand) -> NoReturn:
         hint = f"; nothing was bought, try again{when}" if error.may_repeat else ""
         if error.status == 401:
             hint = "; see --api-key or REELGATE_API_KEY"
-        elif error.status >= 500 and error.status not in UNSPENT and "idempotency_key" in errand.facts:
-            hint = f". {_doubt(errand.facts['idempotency_key'])}"
+        elif error.status >= 500 and error.status not in UNSPENT and _KEY in errand.facts:
+            hint = f". {_doubt(errand.facts[_KEY])}"
         lines = [f"{error}{hint}"]
     problems = [
         {"option": option, "param": problem.param, "message": problem.message, "allowed": list(problem.allowed)}
