@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
+from gateway import tracing
 from gateway.admission import Admission
 from gateway.archive import Archive
 from gateway.catalog import Catalog
@@ -53,6 +54,11 @@ log = logging.getLogger("reelgate.start")
 _CALLS_MAX = 12
 # What goes on without being asked.
 BACKGROUND = (sweep, queue, callers, keeping, watch, callbacks, neighbours)
+# What requests ask of storage, each a span where they are traced.
+TRACED = (
+    *("open", "find_twin", "start", "turn", "requeue", "doubt", "abandon", "drop"),
+    *("get", "of_caller", "hide", "balances", "note", "relocate"),
+)
 DRAIN_S = 27.0  # SIGTERM to exit is promised within 30 s (CONTRACT section 5)
 
 
@@ -91,15 +97,19 @@ async def gateway(
     Raises StorageRefused for a database that is not ours to use, StorageDown when it cannot be opened.
     """
     metrics = Metrics()
-    database = Database.open(config.storage.url.reveal())
-    upstreams = Upstreams([_upstream(item) for item in config.upstreams], clock=clock, on_call=metrics.call)
     async with AsyncExitStack() as closing:
+        await closing.enter_async_context(tracing.exporting())
+        database = Database.open(config.storage.url.reveal())
         closing.push_async_callback(database.close)
+        upstreams = Upstreams(
+            [_upstream(item) for item in config.upstreams], clock=clock, on_call=tracing.calls(metrics.call)
+        )
         closing.push_async_callback(upstreams.close)
         await prepare(database)
         presence = await Presence.open(database)
         closing.push_async_callback(presence.close)
         registry = Registry(database, presence.number)
+        tracing.watch(registry, "storage", TRACED)
         journal = Journal.beside(database.path)
         await journal.replay(registry)  # before recovery, so that a receipt is not mistaken for a doubt
         await registry.recover(clock(), await presence.dead(await registry.senders()))

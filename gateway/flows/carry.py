@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
+from gateway import tracing
 from gateway.errors import Again, GatewayError, InDoubt, QueueFull, Refused, StorageDown, TooFast
 from gateway.flows import hints, receipts
 from gateway.flows.preflight import Checked
@@ -112,7 +113,8 @@ async def _send(task: Task, route: Route, checked: Checked, journey: Journey, pa
     request = checked.request if hint_url is None else replace(checked.request, hint_url=hint_url)
     journey.sending_since = started = perf_counter()
     try:
-        return await parts.upstreams.submit(request, checked.offer, route)
+        with tracing.span("upstream attempt", upstream=route.upstream, key=route.key_id, task=str(task.id)):
+            return await parts.upstreams.submit(request, checked.offer, route)
     finally:
         journey.sending_since = None
         journey.upstream_s += perf_counter() - started

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import jsontext
+from gateway import jsontext, tracing
 from gateway.errors import BudgetSpent, Draining, Frozen, QueueFull, TooFast
 from gateway.flows.carry import place_in_queue
 from gateway.flows.preflight import Checked, preflight
@@ -25,7 +25,8 @@ class Quote:
 
 async def quote(request: VideoRequest, caller: Caller, parts: Parts, price_max: int | None) -> Quote:
     """The quote for a create. Raises what the create would, and changes nothing."""
-    checked = await preflight(request, caller, parts, price_max=price_max)
+    with tracing.span("preflight"):
+        checked = await preflight(request, caller, parts, price_max=price_max)
     if parts.stories.is_draining:
         raise Draining("the gateway is shutting down", retry_after=5)
     if parts.admission.is_frozen:

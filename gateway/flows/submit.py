@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
+from gateway import tracing
 from gateway.errors import Draining, Frozen, GatewayError, KeyReused, PolicyError, StorageDown, TooFast, TwinRunning
 from gateway.flows.carry import Journey, carry, place_in_queue
 from gateway.flows.preflight import Checked, preflight
@@ -76,7 +77,8 @@ def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes =
 async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Task:
     async with _first_under_its_key(caller, parts, wishes):
         try:
-            checked = await preflight(request, caller, parts, price_max=wishes.price_max)
+            with tracing.span("preflight"):
+                checked = await preflight(request, caller, parts, price_max=wishes.price_max)
             submission.warnings = checked.warnings
             task, is_new = await _open(checked, caller, parts, wishes.claim)
         except GatewayError as error:

@@ -6,6 +6,7 @@ from functools import partial
 
 from starlette.routing import BaseRoute, Route, Router
 
+from gateway import tracing
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action, Endpoint
 from gateway.errors import InvalidRequest, UnknownRoute
@@ -18,6 +19,7 @@ from gateway.web.films import Films
 from gateway.web.operations import Operations
 from gateway.web.passthrough import PASSTHROUGH_DIALECT, Passthrough
 from gateway.web.surface import Surface, Way
+from gateway.web.traces import TracedSurface
 from gateway.web.videos import Videos
 
 CONTENT_PATH = "/v1/videos/{id}/content"
@@ -75,7 +77,8 @@ def build_routes(
         ways[path].update(by_method)
     for path, speaker in _roots():
         ways[path + "/{rest:path}"] = dict.fromkeys(METHODS, Way(_not_offered, speakers=(speaker,)))
-    surface = partial(Surface, metrics=metrics, default_dialect=default_dialect, look_again=look_again)
+    kind = TracedSurface if tracing.is_on() else Surface
+    surface = partial(kind, metrics=metrics, default_dialect=default_dialect, look_again=look_again)
     surfaces = {path: surface(path, by_method) for path, by_method in ways.items()}
     nowhere = surface("unknown", dict.fromkeys(METHODS, Way(_not_there)))
     routes = [
