@@ -46,5 +46,4 @@ def _meant(ctx: typer.Context) -> Iterable[Model]:
 
 
 def _fitting(values: Iterable[str], incomplete: str) -> list[str]:
-    folded = incomplete.casefold()
-    return list(dict.fromkeys(value for value in values if value and value.casefold().startswith(folded)))
+    return list(dict.fromkeys(value for value in values if value and value.startswith(incomplete)))
