@@ -50,7 +50,7 @@ lock: $(VENV)/.dev
 	$(PIP) install uv
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) pyproject.toml --extra postgres -o requirements-postgres.txt
-	$(LOCK) pyproject.toml --extra otel -o requirements-otel.txt
+	$(LOCK) pyproject.toml --extra otel -c requirements-postgres.txt -o requirements-otel.txt
 	$(LOCK) pyproject.toml --group dev -o requirements-dev.txt
 	$(LOCK) --group pyproject.toml:build -o requirements-build.txt
 	for client in $(notdir $(CLIENTS)); do $(LOCK) tests/clients/$$client.in -o tests/clients/$$client.txt || exit; done
