@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,22 @@ SERVICE = "reelgate"
 FLUSH_S = 1.5  # after the 27 s of the drain, within the 30 s that the end may take (CONTRACT section 5)
 _PARENT = ("traceparent", "tracestate")  # W3C Trace Context
 _OUR_FAULTS = (Fault.UPSTREAM, Fault.GATEWAY)  # those that make a span an error; what a caller got wrong is none
-_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+class Part(AbstractContextManager["Part"]):
+    """A span, for as long as what is done inside takes. This one is none: it stands where nothing is traced."""
+
+    def __enter__(self) -> "Part":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        return None
+
+    def drop(self) -> None:
+        """Nothing has happened inside, and nobody is told."""
+
+
+_NOTHING = Part()
 
 
 @asynccontextmanager
@@ -65,12 +80,12 @@ def is_on() -> bool:
     return _traces is not None
 
 
-def span(name: str, **facts: Fact) -> AbstractContextManager[None]:
+def span(name: str, **facts: Fact) -> Part:
     """A part of what is being done. An exception that leaves it is told by its code, and by nothing else."""
     return _NOTHING if _traces is None else _traces.span(name, facts)
 
 
-def request(method: str, route: str, parent: Callable[[str], str | None]) -> AbstractContextManager[None]:
+def request(method: str, route: str, parent: Callable[[str], str | None]) -> Part:
     """One request, from its head to the last byte of its answer; `parent` gives a header of its caller's."""
     return _NOTHING if _traces is None else _traces.request(method, route, parent)
 
@@ -127,10 +142,10 @@ class _Traces:
         # A collector that is away is one line for every batch that is lost, and none for every try.
         logging.getLogger("opentelemetry").setLevel(logging.ERROR)
 
-    def span(self, name: str, facts: Mapping[str, Fact]) -> AbstractContextManager[None]:
+    def span(self, name: str, facts: Mapping[str, Fact]) -> Part:
         return _Under(self, self._tracer.start_span(name, attributes=_ours(facts)))
 
-    def request(self, method: str, route: str, parent: Callable[[str], str | None]) -> AbstractContextManager[None]:
+    def request(self, method: str, route: str, parent: Callable[[str], str | None]) -> Part:
         carrier = {name: value for name in _PARENT if (value := parent(name)) is not None}
         above = self._propagator.extract(carrier)
         started = self._tracer.start_span(
@@ -191,20 +206,26 @@ class _Traces:
                 await done.wait()
 
 
-class _Under(AbstractContextManager[None]):
+class _Under(Part):
     """What is done inside is done under this span, which ends with it."""
 
     def __init__(self, traces: _Traces, span: "Span", above: "Context | None" = None) -> None:
         self._traces, self._span, self._above = traces, span, above
+        self._is_dropped = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Part:
         self._token = self._traces.context.attach(self._traces.trace.set_span_in_context(self._span, self._above))
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._traces.context.detach(self._token)
         if error is not None:
             self._failed(error)
-        self._span.end()
+        if not self._is_dropped:
+            self._span.end()
+
+    def drop(self) -> None:
+        self._is_dropped = True  # a span that never ends is sent to nobody
 
     def _failed(self, error: BaseException) -> None:
         """Not the exception itself: its words may be an upstream's, and its traceback holds whatever was at hand."""

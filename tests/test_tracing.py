@@ -118,6 +118,16 @@ def traced(folder: Path, prompt: str, config: str = "", **headers: str) -> tuple
     return asyncio.run(story())
 
 
+async def said(base_url: str, asked: bytes) -> bytes:
+    """What a gateway says to these bytes until it closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(base_url.rsplit(":", 1)[1]))
+    writer.write(asked)
+    answered = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answered
+
+
 def test_a_request_is_a_tree_of_preflight_storage_and_every_attempt(tmp_path: Path, collector: Collector) -> None:
     here, _ = traced(tmp_path, "a ship #sandbox:429=1", TWO_KEYS, traceparent=TRACEPARENT)
     request = collector.named("POST /evolink/v1/videos/generations")
@@ -162,6 +172,25 @@ def test_every_request_is_a_span_and_one_without_a_parent_begins_a_trace(tmp_pat
     assert created.trace_id != polled.trace_id
     assert facts(created)["reelgate.task"] == facts(polled)["reelgate.task"]
     assert collector.services() == {"reelgate"}
+
+
+def test_what_is_answered_at_once_is_a_span_like_any_other(tmp_path: Path, collector: Collector) -> None:
+    async def story() -> None:
+        async with world(
+            tmp_path, "polling: {min_interval_s: 3600, max_interval_s: 7200}", speed=SLOW, on_socket=True
+        ) as here:
+            task_id = id_of(await here.create())
+            for _ in range(3):
+                assert (await here.read(task_id, traceparent=TRACEPARENT)).status_code == 200
+            assert (await said(here.base_url, b"GET /healthz HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 400")  # no Host
+
+    asyncio.run(story())
+    polls = [span for span in collector.spans() if span.name == "GET /evolink/v1/tasks/{id}"]
+    assert [(span.trace_id.hex(), span.parent_span_id.hex()) for span in polls] == [(TRACE, ABOVE)] * 3
+    assert {facts(span)["http.response.status_code"] for span in polls} == {200}
+    refused = [span for span in collector.spans() if facts(span).get("http.response.status_code") == 400]
+    assert len(refused) == 1
+    assert len(collector.spans()) == len({span.span_id for span in collector.spans()})
 
 
 def test_a_refusal_of_ours_is_told_and_is_no_error_of_the_gateway(tmp_path: Path, collector: Collector) -> None:
@@ -254,11 +283,8 @@ def test_a_collector_that_takes_nothing_holds_nobody_up(
 def test_a_process_that_is_stopped_sends_what_is_left(tmp_path: Path, collector: Collector) -> None:
     async def story() -> None:
         async with sandbox.running(speed=SLOW) as upstream, serve(tmp_path, upstream) as gateway:
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.base_url.rsplit(":", 1)[1]))
-            writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-            assert (await reader.read()).startswith(b"HTTP/1.1 200")
-            writer.close()
-            await writer.wait_closed()
+            asked = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+            assert (await said(gateway.base_url, asked)).startswith(b"HTTP/1.1 200")
             gateway.signal(signal.SIGTERM)
             assert await gateway.ended() == 0
 

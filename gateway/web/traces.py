@@ -1,28 +1,44 @@
 """The surface where requests are traced (`tracing.py`). Where they are not, no request passes through here."""
 
+from collections.abc import Iterable
+
 from starlette.types import Receive, Scope, Send
 
 from gateway import tracing
+from gateway.errors import GatewayError
 from gateway.metrics import METHODS
 from gateway.web.exchange import Exchange
-from gateway.web.surface import Surface
+from gateway.web.surface import Surface, Whole
 
 _OTHER = "_OTHER"  # what OpenTelemetry's conventions call a method that nobody knows
 
 
 class TracedSurface(Surface):
-    """A `Surface` whose every request is a span."""
+    """A `Surface` whose every request is a span, in whichever way it is answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
+        with self._traced(scope["method"], scope["headers"]):
+            await super().__call__(scope, receive, send)
+
+    def at_once(self, scope: Scope) -> Whole | None:
+        with self._traced(scope["method"], scope["headers"]) as request:
+            answer = super().at_once(scope)
+            if answer is None:
+                request.drop()
+            return answer
+
+    def refuse(self, exchange: Exchange, error: GatewayError) -> Whole:
+        with self._traced(exchange.method, exchange.headers.items()):
+            return super().refuse(exchange, error)
+
+    def _traced(self, method: str, headers: Iterable[tuple[bytes, bytes]]) -> tracing.Part:
+        given = dict(headers)
 
         def parent(name: str) -> str | None:
-            value: bytes | None = headers.get(name.encode())
+            value = given.get(name.encode())
             return None if value is None else value.decode("latin-1")
 
-        method = scope["method"] if scope["method"] in METHODS else _OTHER
-        with tracing.request(method, self._template, parent):
-            await super().__call__(scope, receive, send)
+        return tracing.request(method if method in METHODS else _OTHER, self._template, parent)
 
     def _record(self, exchange: Exchange, status: int) -> None:
         task = exchange.task
