@@ -6,7 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import tracing
 from gateway.errors import GatewayError
-from gateway.metrics import METHODS
+from gateway.measures import METHODS
 from gateway.web.exchange import Exchange
 from gateway.web.surface import Surface, Whole
 
