@@ -36,7 +36,8 @@ def _run(options: argparse.Namespace, cores: machine.Cores, wrk: str) -> int:
     with laboratory(cores, wrk) as lab:
         about = machine.describe(cores, lab.folder, wrk)
         report.show_machine(about)
-        rows = figures.measure(lab, QUICK if options.quick else FULL, on_step=report.show_step)
+        plan = QUICK if options.quick else FULL
+        rows = figures.measure(lab, plan, options.only or figures.STEPS, on_step=report.show_step)
     report.show(rows)
     if options.json is not None:
         report.keep(options.json, about, rows)
@@ -46,6 +47,7 @@ def _run(options: argparse.Namespace, cores: machine.Cores, wrk: str) -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the gateway beside yardsticks.")
     parser.add_argument("--quick", action="store_true", help="short rounds: for a first look, not for a claim")
+    parser.add_argument("--only", action="append", choices=list(figures.STEPS), help="measure this; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the raw figures here")
     return parser.parse_args()
 

@@ -26,6 +26,7 @@ upstreams:
   - {{name: fixed, provider: evolink, base_url: "{upstream}", keys: [{{id: main, value: upstream-secret}}]}}
 virtual_keys: [{{id: bench, value: {key}}}{more}]
 polling: {{min_interval_s: 3600, max_interval_s: 7200}}
+passthrough: {{upstream: fixed}}
 """
 
 
@@ -40,12 +41,14 @@ class Laboratory:
     key: str
     numbers: Iterator[int]
 
-    def gateway(self, *, logs: bool = True, keys: int = 1) -> AbstractContextManager[Server]:
-        """A gateway with a new database and so many virtual keys, of which all but the first have a budget; with `logs`
-        its log is a file, else the null device."""
+    def gateway(
+        self, *, logs: bool = True, keys: int = 1, database: Path | None = None
+    ) -> AbstractContextManager[Server]:
+        """A gateway with a new database, or this one, and so many virtual keys, of which all but the first have a
+        budget; with `logs` its log is a file, else the null device."""
         number, port = next(self.numbers), free_port()
         config = self.folder / f"config-{number}.yaml"
-        database = self.folder / f"bench-{number}.db"
+        database = database or self.folder / f"bench-{number}.db"
         budget = "{amount: 50, period: 30d}"
         more = "".join(f", {{id: bench-{n}, value: {self.key_of(n)}, budget: {budget}}}" for n in range(1, keys))
         told = _CONFIG.format(database=database, upstream=self.upstream.base_url, key=self.key, more=more)
@@ -60,11 +63,10 @@ class Laboratory:
         file.write_bytes(body)
         return self._yardstick("bare Starlette", "route", str(file), ready="/v1/tasks/any")
 
-    def forwarder(self) -> AbstractContextManager[Server]:
-        """The bare forwarder to the fixed upstream."""
-        return self._yardstick(
-            "bare forwarder", "forward", f"{self.upstream.base_url}/v1/videos/generations", ready="/"
-        )
+    def forwarder(self, client: str) -> AbstractContextManager[Server]:
+        """The bare forwarder to the fixed upstream, by `httpx` or by `paid_call`, the gateway's own client."""
+        target = f"{self.upstream.base_url}/v1/videos/generations"
+        return self._yardstick(f"bare forwarder, {client}", client, target, ready="/")
 
     def key_of(self, number: int) -> str:
         """The virtual key of this number, of a gateway that has so many."""

@@ -36,6 +36,10 @@ class Server:
         """Resident memory."""
         return int(self._status()["VmRSS"].split()[0]) * 1024
 
+    def peak_bytes(self) -> int:
+        """The most resident memory that it ever had."""
+        return int(self._status()["VmHWM"].split()[0]) * 1024
+
     def cpu_s(self) -> float:
         """Processor time of all its threads."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()

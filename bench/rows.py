@@ -55,13 +55,21 @@ def throughput_row(name: str, pairs: Pairs, *, ratio_min: float | None = None) -
     )
 
 
-def processor_row(name: str, pairs: Pairs) -> Row:
+def processor_row(name: str, pairs: Pairs, *, us_max: float | None = None) -> Row:
     """Processor time for a request: it hardly suffers from what else the machine does."""
     ours, theirs = pairs.middle(lambda item: item.cpu_us)
     share, _ = pairs.middle(lambda item: item.cpu_share)
     _, middle, _ = pairs.compare(lambda ours, theirs: theirs.cpu_us / ours.cpu_us)
     core = f"{middle:.2f} by processor, core {share:.0%} ours"
-    return Row(name, f"{ours:,.0f} µs", f"{theirs:,.0f} µs", core, raw={"ratio": middle, "cpu_share": share})
+    return Row(
+        name,
+        f"{ours:,.0f} µs",
+        f"{theirs:,.0f} µs",
+        core,
+        "" if us_max is None else f"<= {us_max:g} µs",
+        None if us_max is None else ours <= us_max,
+        raw={"us": ours, "ratio": middle, "cpu_share": share, "goal": us_max},
+    )
 
 
 def added_row(name: str, pairs: Pairs, *, added_ms_max: float | None = None) -> Row:

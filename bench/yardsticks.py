@@ -1,12 +1,13 @@
 """What the gateway is measured beside: the least that could do the same job on the same server.
 
 Run as `python -m bench.yardsticks route PORT FILE`, a bare Starlette app whose one route answers the bytes of FILE,
-or `… forward PORT URL`, an ASGI application that does nothing but carry a body to URL and the answer back.
+or `… httpx PORT URL`, an ASGI application that does nothing but carry a body to URL and the answer back; `paid_call`
+does the same with the gateway's own client.
 """
 
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway import paid_call
+from gateway.transport import Timeouts
+from gateway.wire import Call
 
 _HEADERS = {
     "authorization": "Bearer upstream-secret",
@@ -35,11 +40,36 @@ def route(file: str) -> ASGIApp:
     return Starlette(routes=[Route("/v1/tasks/{id}", answer)])
 
 
-def forward(url: str) -> ASGIApp:
-    """Carries a body to `url` on a connection of its own, and the answer back. No routing, no checks, no storage."""
+def by_httpx(url: str) -> ASGIApp:
+    """With httpx, and a transport of its own for each call, so that its connection is fresh."""
     trust = ssl.create_default_context()
     once = httpx.Limits(max_connections=1, max_keepalive_connections=0)
     timeout = httpx.Timeout(60.0, connect=5.0).as_dict()
+
+    async def post(body: bytes) -> tuple[int, bytes]:
+        request = httpx.Request("POST", url, content=body, headers=_HEADERS, extensions={"timeout": timeout})
+        async with httpx.AsyncHTTPTransport(verify=trust, trust_env=False, limits=once) as transport:
+            reply = await transport.handle_async_request(request)
+            answer = await reply.aread()
+            await reply.aclose()
+        return reply.status_code, answer
+
+    return forward(post)
+
+
+def by_paid_call(url: str) -> ASGIApp:
+    """With what carries the gateway's paid submits."""
+    trust = ssl.create_default_context()
+
+    async def post(body: bytes) -> tuple[int, bytes]:
+        answer = await paid_call.send_once(Call("submit", "POST", url, body), _HEADERS, Timeouts(), trust)
+        return answer.status, answer.body
+
+    return forward(post)
+
+
+def forward(post: Callable[[bytes], Awaitable[tuple[int, bytes]]]) -> ASGIApp:
+    """Carries a body on a connection of its own, and the answer back. No routing, no checks, no storage."""
 
     async def carry(scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", True
@@ -48,12 +78,7 @@ def forward(url: str) -> ASGIApp:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if scope["method"] == "POST":
-            # As the gateway's paid submits: the same client library, a transport of its own for each.
-            request = httpx.Request("POST", url, content=body, headers=_HEADERS, extensions={"timeout": timeout})
-            async with httpx.AsyncHTTPTransport(verify=trust, trust_env=False, limits=once) as transport:
-                reply = await transport.handle_async_request(request)
-                status, answer = reply.status_code, await reply.aread()
-                await reply.aclose()
+            status, answer = await post(body)
         else:
             status, answer = 200, b"{}"  # whether it is up
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
@@ -63,7 +88,7 @@ def forward(url: str) -> ASGIApp:
     return carry
 
 
-YARDSTICKS: Mapping[str, Callable[[str], ASGIApp]] = {"route": route, "forward": forward}
+YARDSTICKS: Mapping[str, Callable[[str], ASGIApp]] = {"route": route, "httpx": by_httpx, "paid_call": by_paid_call}
 
 
 if __name__ == "__main__":
