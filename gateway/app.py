@@ -39,6 +39,7 @@ from gateway.video import Budget, Caller
 from gateway.virtual_keys import Issued, Team, VirtualKey
 from gateway.web.admin import Admin
 from gateway.web.auth import Doorkeeper
+from gateway.web.document import Document
 from gateway.web.events import Events
 from gateway.web.films import Films
 from gateway.web.hints import HintPath
@@ -198,6 +199,12 @@ def _router(config: Config, parts: Parts) -> ASGIApp:
         Events(parts, tasks, videos),
         Operations(parts),
         Passthrough(parts, tasks),
+        Document(
+            parts,
+            default_dialect=config.server.default_dialect,
+            has_admin=config.admin_key is not None,
+            public_url=config.server.public_url,
+        ),
         parts.metrics,
         admin={**HintPath(parts).ways(), **({} if config.admin_key is None else Admin(parts, config.admin_key).ways())},
         default_dialect=config.server.default_dialect,

@@ -18,7 +18,7 @@ from gateway.money import parse_micros
 from gateway.video import Mode, Offer, VideoRequest
 
 # Which images a mode is made of: (those it needs, those it may have besides).
-_IMAGES: Mapping[Mode, tuple[frozenset[str], frozenset[str]]] = {
+IMAGES: Mapping[Mode, tuple[frozenset[str], frozenset[str]]] = {
     Mode.TEXT: (frozenset(), frozenset()),
     Mode.IMAGE: (frozenset({"first_frame_image"}), frozenset()),
     # Without a first frame it is legal in the vendor's schema (FACTS 7.3); providers that cannot say it refuse it.
@@ -68,7 +68,7 @@ class Catalog:
 
     def __init__(self, models: Iterable[Model], *, forwards_unknown: bool = False) -> None:
         self.models = tuple(sorted(models, key=lambda model: model.name))
-        self._forwards_unknown = forwards_unknown
+        self.forwards_unknown = forwards_unknown
         self._by_name: dict[str, Model] = {}
         for model in self.models:
             for name in (model.name, *model.aliases):
@@ -88,7 +88,7 @@ class Catalog:
 
     def find(self, name: str) -> Model | None:
         found = self._by_name.get(name.casefold())
-        if found is None and self._forwards_unknown and _UNKNOWN_NAME.fullmatch(name):
+        if found is None and self.forwards_unknown and _UNKNOWN_NAME.fullmatch(name):
             return _unknown(name)
         return found
 
@@ -190,7 +190,7 @@ def _unknown(name: str) -> Model:
 
 
 def _judge_images(request: VideoRequest, model: Model) -> list[Problem]:
-    usable = frozenset().union(*(needed | optional for needed, optional in map(_IMAGES.__getitem__, model.modes)))
+    usable = frozenset().union(*(needed | optional for needed, optional in map(IMAGES.__getitem__, model.modes)))
     given = [name for name in _IMAGE_WORDS if getattr(request, name) is not None]
     problems = [
         Problem(name, f"{model.name} does not take {_IMAGE_WORDS[name]}; leave it out or choose another model")
@@ -198,8 +198,8 @@ def _judge_images(request: VideoRequest, model: Model) -> list[Problem]:
         if name not in usable
     ]
     if not problems and request.mode not in model.modes:
-        mode = min(model.modes, key=lambda mode: len(_IMAGES[mode][0]))
-        for name in sorted(_IMAGES[mode][0] - set(given)):
+        mode = min(model.modes, key=lambda mode: len(IMAGES[mode][0]))
+        for name in sorted(IMAGES[mode][0] - set(given)):
             problems.append(Problem(name, f"{model.name} needs {_IMAGE_WORDS[name]}"))
     return problems
 

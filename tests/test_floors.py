@@ -61,7 +61,7 @@ FLOWS = {
 
 # Siblings of one kind never know each other; what they share has a name of its own.
 SIBLINGS = {
-    "dialects": {"shared": {"reading", "speaking"}, "list": "__init__"},
+    "dialects": {"shared": {"fields", "reading", "speaking"}, "list": "__init__"},
     "providers": {"shared": {"protocol", "verdicts", "reading", "base_resp"}, "list": "__init__"},
 }
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from gateway import ids
 from gateway.dialects import reading, speaking
-from gateway.dialects.reading import BOOLEAN, IMAGE, NOWHERE, OBJECT, SECONDS, TEXT, Reader, Said
+from gateway.dialects.fields import Field, Fields, Item, Items
+from gateway.dialects.reading import BOOLEAN, IMAGE, NOWHERE, OBJECT, SECONDS, TEXT
 from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import GatewayError, UnknownTask
 from gateway.video import Balance, Status, Task, VideoRequest
@@ -25,6 +26,24 @@ LACKS = frozenset({"subject_reference", "aigc_watermark"})
 
 _QUALITY = reading.resolution("512p", "768p", "1080p")
 _IMAGES_RULE = "must be a list of at most two images: the first frame, then the last"
+
+_IMAGES = Items("image_urls", IMAGE, at_most=2, rule=_IMAGES_RULE)
+FIELDS = Fields(
+    {
+        "model": (Field("model", reading.NAME, required="is required"),),
+        "prompt": (Field("prompt", TEXT),),
+        "first_frame_image": (Item(_IMAGES, 0),),
+        "last_frame_image": (Item(_IMAGES, 1),),
+        "subject_reference": (),
+        "resolution": (Field("quality", _QUALITY),),
+        "duration_s": (Field("duration", SECONDS),),
+        "prompt_optimizer": (Field("model_params.prompt_optimizer", BOOLEAN),),
+        "fast_pretreatment": (Field("model_params.fast_pretreatment", BOOLEAN),),
+        "aigc_watermark": (),
+        "callback_url": (Field("callback_url", TEXT),),
+    },
+    objects={"model_params": OBJECT},
+)
 
 # Other dialects' fields → ours (FACTS 7.2).
 _SPELT_ELSEWHERE: Mapping[str, str | None] = {
@@ -112,27 +131,7 @@ _SUGGESTIONS: Mapping[int, str | None] = {
 
 def parse(body: Mapping[str, Any]) -> VideoRequest:
     """The request of a create body (FACTS 1.2)."""
-    read = Reader(NAME, body)
-    model = read.required("model", reading.NAME)
-    prompt = read.value("prompt", TEXT)
-    first, last = read.values("image_urls", IMAGE, at_most=2, rule=_IMAGES_RULE)
-    quality = read.value("quality", _QUALITY)
-    duration = read.value("duration", SECONDS)
-    read.open("model_params", OBJECT)
-    return read.request(
-        _SPELT_ELSEWHERE,
-        model=model,
-        prompt=prompt,
-        first_frame_image=first,
-        last_frame_image=last,
-        subject_reference=Said[str]("subject_reference"),
-        resolution=quality,
-        duration_s=duration,
-        prompt_optimizer=read.value("model_params.prompt_optimizer", BOOLEAN),
-        fast_pretreatment=read.value("model_params.fast_pretreatment", BOOLEAN),
-        aigc_watermark=Said[bool]("aigc_watermark"),
-        callback_url=read.value("callback_url", TEXT),
-    )
+    return FIELDS.read(NAME, body, _SPELT_ELSEWHERE)
 
 
 def prompt_required(model: str) -> bool:

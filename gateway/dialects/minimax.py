@@ -10,7 +10,8 @@ from typing import Any
 
 from gateway import ids
 from gateway.dialects import reading, speaking
-from gateway.dialects.reading import BOOLEAN, IMAGE, NOWHERE, SECONDS, SUBJECT, TEXT, Reader
+from gateway.dialects.fields import Field, Fields
+from gateway.dialects.reading import BOOLEAN, IMAGE, NOWHERE, SECONDS, SUBJECT, TEXT
 from gateway.dialects.speaking import Action, Endpoint, View
 from gateway.errors import GatewayError, Spent
 from gateway.video import Balance, Status, Task, VideoRequest
@@ -26,6 +27,22 @@ MARKS: frozenset[str] = frozenset()  # its paths are its own, so nothing has to 
 LACKS: frozenset[str] = frozenset()
 
 _RESOLUTION = reading.resolution("512P", "720P", "768P", "1080P")
+
+FIELDS = Fields(
+    {
+        "model": (Field("model", reading.NAME, required="is required"),),
+        "prompt": (Field("prompt", TEXT),),
+        "first_frame_image": (Field("first_frame_image", IMAGE),),
+        "last_frame_image": (Field("last_frame_image", IMAGE),),
+        "subject_reference": (Field("subject_reference", SUBJECT),),
+        "resolution": (Field("resolution", _RESOLUTION),),
+        "duration_s": (Field("duration", SECONDS),),
+        "prompt_optimizer": (Field("prompt_optimizer", BOOLEAN),),
+        "fast_pretreatment": (Field("fast_pretreatment", BOOLEAN),),
+        "aigc_watermark": (Field("aigc_watermark", BOOLEAN),),
+        "callback_url": (Field("callback_url", TEXT),),
+    }
+)
 
 # Other dialects' fields → ours (FACTS 7.2). Those of `metadata` and `model_params` stand at the top here.
 _SPELT_ELSEWHERE: Mapping[str, str | None] = {
@@ -101,21 +118,7 @@ _IN_BAND = frozenset({Action.CREATE, Action.READ, Action.FILE})
 
 def parse(body: Mapping[str, Any]) -> VideoRequest:
     """The request of a create body (FACTS 4.2)."""
-    read = Reader(NAME, body)
-    return read.request(
-        _SPELT_ELSEWHERE,
-        model=read.required("model", reading.NAME),
-        prompt=read.value("prompt", TEXT),
-        first_frame_image=read.value("first_frame_image", IMAGE),
-        last_frame_image=read.value("last_frame_image", IMAGE),
-        subject_reference=read.value("subject_reference", SUBJECT),
-        resolution=read.value("resolution", _RESOLUTION),
-        duration_s=read.value("duration", SECONDS),
-        prompt_optimizer=read.value("prompt_optimizer", BOOLEAN),
-        fast_pretreatment=read.value("fast_pretreatment", BOOLEAN),
-        aigc_watermark=read.value("aigc_watermark", BOOLEAN),
-        callback_url=read.value("callback_url", TEXT),
-    )
+    return FIELDS.read(NAME, body, _SPELT_ELSEWHERE)
 
 
 def prompt_required(model: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway import ids
 from gateway.dialects import reading, speaking
+from gateway.dialects.fields import Field, Fields, Item, Items
 from gateway.dialects.reading import (
     BOOLEAN,
     IMAGE,
@@ -19,7 +20,6 @@ from gateway.dialects.reading import (
     SIZE,
     SUBJECT,
     TEXT,
-    Reader,
 )
 from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import GatewayError
@@ -35,6 +35,34 @@ LACKS: frozenset[str] = frozenset()
 
 _RESOLUTION = reading.resolution("512P", "720P", "768P", "1080P")
 _IMAGES_RULE = "must be a list of at most two images: the first frame, then the last"
+
+_IMAGES = Items("images", IMAGE, at_most=2, rule=_IMAGES_RULE)
+FIELDS = Fields(
+    {
+        "model": (Field("model", reading.NAME, required="is required"),),
+        "prompt": (Field("prompt", TEXT),),
+        "first_frame_image": (
+            Field("metadata.first_frame_image", IMAGE),
+            Field("image", IMAGE),
+            Item(_IMAGES, 0),
+            Field("input_reference", IMAGE),
+        ),
+        "last_frame_image": (Field("metadata.last_frame_image", IMAGE), Item(_IMAGES, 1)),
+        "subject_reference": (Field("metadata.subject_reference", SUBJECT),),
+        "resolution": (Field("metadata.resolution", _RESOLUTION), Field("size", SIZE)),
+        "duration_s": (
+            Field("duration", SECONDS_EITHER),
+            Field("seconds", SECONDS_NUMERAL),
+            Field("metadata.duration", SECONDS_EITHER),
+        ),
+        "prompt_optimizer": (Field("metadata.prompt_optimizer", BOOLEAN),),
+        "fast_pretreatment": (Field("metadata.fast_pretreatment", BOOLEAN),),
+        "aigc_watermark": (Field("metadata.aigc_watermark", BOOLEAN),),
+        "callback_url": (Field("metadata.callback_url", TEXT),),
+    },
+    objects={"metadata": OBJECT_OR_JSON},
+    ignored=("user",),
+)
 
 # Other dialects' fields → ours (FACTS 7.2).
 _SPELT_ELSEWHERE: Mapping[str, str | None] = {
@@ -111,35 +139,7 @@ _ROWS: Mapping[str, Row] = {
 
 def parse(body: Mapping[str, Any]) -> VideoRequest:
     """The request of a create body (FACTS 3.2)."""
-    read = Reader(NAME, body)
-    model = read.required("model", reading.NAME)
-    prompt = read.value("prompt", TEXT)
-    read.open("metadata", OBJECT_OR_JSON)
-    read.ignore("user")
-    first_listed, last_listed = read.values("images", IMAGE, at_most=2, rule=_IMAGES_RULE)
-    return read.request(
-        _SPELT_ELSEWHERE,
-        model=model,
-        prompt=prompt,
-        first_frame_image=read.agreed(
-            read.value("metadata.first_frame_image", IMAGE),
-            read.value("image", IMAGE),
-            first_listed,
-            read.value("input_reference", IMAGE),
-        ),
-        last_frame_image=read.agreed(read.value("metadata.last_frame_image", IMAGE), last_listed),
-        subject_reference=read.value("metadata.subject_reference", SUBJECT),
-        resolution=read.agreed(read.value("metadata.resolution", _RESOLUTION), read.value("size", SIZE)),
-        duration_s=read.agreed(
-            read.value("duration", SECONDS_EITHER),
-            read.value("seconds", SECONDS_NUMERAL),
-            read.value("metadata.duration", SECONDS_EITHER),
-        ),
-        prompt_optimizer=read.value("metadata.prompt_optimizer", BOOLEAN),
-        fast_pretreatment=read.value("metadata.fast_pretreatment", BOOLEAN),
-        aigc_watermark=read.value("metadata.aigc_watermark", BOOLEAN),
-        callback_url=read.value("metadata.callback_url", TEXT),
-    )
+    return FIELDS.read(NAME, body, _SPELT_ELSEWHERE)
 
 
 def prompt_required(model: str) -> bool:

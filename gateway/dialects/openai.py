@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway import ids
 from gateway.dialects import reading, speaking
+from gateway.dialects.fields import Field, Fields, Item, Items
 from gateway.dialects.reading import (
     BOOLEAN_EITHER,
     IMAGE,
@@ -21,7 +22,6 @@ from gateway.dialects.reading import (
     Kind,
     Reader,
     Said,
-    V,
 )
 from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import GatewayError
@@ -40,12 +40,64 @@ LACKS: frozenset[str] = frozenset()
 _MODEL_RULE = "is required; OpenAI's default model is not sold here"
 _IMAGES_RULE = "must be a list of at most two images, the first frame, then the last; in a form: `image_urls[]`"
 _FILE_ID_RULE = "file ids are not offered; send the file itself, or give `input_reference.image_url`"
-_OBJECT = Kind(reading.OBJECT.read, "must be an object; in a form, its members are written `object[member]`")
+_OBJECT = Kind(
+    reading.OBJECT.read,
+    "must be an object; in a form, its members are written `object[member]`",
+    schema=reading.OBJECT.schema,
+)
 _REFERENCE: Kind[str | Mapping[str, Any]] = Kind(
     lambda value: value if isinstance(value, Mapping) else IMAGE.read(value),
     "must be a file, a link (http:// or https://), a data URL, or an object with exactly an `image_url`",
+    schema={
+        "anyOf": [
+            IMAGE.schema,
+            {
+                "type": "object",
+                "properties": {"image_url": IMAGE.schema, "file_id": {"type": "null"}},
+                "required": ["image_url"],
+                "additionalProperties": False,
+            },
+        ]
+    },
 )
 _RESOLUTION = reading.resolution("512P", "720P", "768P", "1080P")
+
+
+def _reference(read: Reader) -> Said[str]:
+    """The first frame: text, or an object with exactly one of `image_url` and `file_id`, which is not on offer."""
+    given = read.value("input_reference", _REFERENCE)
+    if not isinstance(given.value, Mapping):
+        return Said(given.param, given.value, given.is_broken)
+    file_id: Said[str] = read.refused("input_reference.file_id", _FILE_ID_RULE)
+    if file_id.is_broken:
+        read.ignore("input_reference.image_url")
+        return file_id
+    return read.required("input_reference.image_url", IMAGE)
+
+
+def _extra(name: str, kind: Kind[Any], *other_paths: str) -> tuple[Field, ...]:
+    """A field that OpenAI does not have: in `metadata`, at the top, or at another path."""
+    return tuple(Field(path, kind) for path in (f"metadata.{name}", name, *other_paths))
+
+
+_IMAGES = Items("image_urls", IMAGE, at_most=2, rule=_IMAGES_RULE)
+FIELDS = Fields(
+    {
+        "model": (Field("model", reading.NAME, required=_MODEL_RULE),),
+        "prompt": (Field("prompt", TEXT),),
+        "first_frame_image": (Field("input_reference", _REFERENCE, by=_reference), Item(_IMAGES, 0)),
+        "last_frame_image": (*_extra("last_frame_image", IMAGE), Item(_IMAGES, 1)),
+        "subject_reference": _extra("subject_reference", SUBJECT),
+        "resolution": (*_extra("resolution", _RESOLUTION), Field("size", SIZE)),
+        "duration_s": (Field("seconds", SECONDS_EITHER), Field("duration", SECONDS_EITHER)),
+        "prompt_optimizer": _extra("prompt_optimizer", BOOLEAN_EITHER, "model_params.prompt_optimizer"),
+        "fast_pretreatment": _extra("fast_pretreatment", BOOLEAN_EITHER, "model_params.fast_pretreatment"),
+        "aigc_watermark": _extra("aigc_watermark", BOOLEAN_EITHER),
+        "callback_url": (),
+    },
+    objects={"metadata": _OBJECT, "model_params": _OBJECT, "input_reference": _OBJECT},
+    ignored=("user",),
+)
 
 # Other dialects' fields → ours (FACTS 7.2).
 _SPELT_ELSEWHERE: Mapping[str, str | None] = {
@@ -108,27 +160,7 @@ _ROWS: Mapping[str, Row] = {
 
 def parse(body: Mapping[str, Any]) -> VideoRequest:
     """The request of a create body, whether it came as JSON or as a form (FACTS 5.2, 5.3)."""
-    read = Reader(NAME, body)
-    model = read.required("model", reading.NAME, _MODEL_RULE)
-    prompt = read.value("prompt", TEXT)
-    read.open("metadata", _OBJECT)
-    read.open("model_params", _OBJECT)
-    read.ignore("user")
-    first_listed, last_listed = read.values("image_urls", IMAGE, at_most=2, rule=_IMAGES_RULE)
-    return read.request(
-        _SPELT_ELSEWHERE,
-        model=model,
-        prompt=prompt,
-        first_frame_image=read.agreed(_reference(read), first_listed),
-        last_frame_image=read.agreed(_extra(read, "last_frame_image", IMAGE), last_listed),
-        subject_reference=_extra(read, "subject_reference", SUBJECT),
-        resolution=read.agreed(_extra(read, "resolution", _RESOLUTION), read.value("size", SIZE)),
-        duration_s=read.agreed(read.value("seconds", SECONDS_EITHER), read.value("duration", SECONDS_EITHER)),
-        prompt_optimizer=_extra(read, "prompt_optimizer", BOOLEAN_EITHER, "model_params.prompt_optimizer"),
-        fast_pretreatment=_extra(read, "fast_pretreatment", BOOLEAN_EITHER, "model_params.fast_pretreatment"),
-        aigc_watermark=_extra(read, "aigc_watermark", BOOLEAN_EITHER),
-        callback_url=Said[str]("callback_url"),
-    )
+    return FIELDS.read(NAME, body, _SPELT_ELSEWHERE)
 
 
 def prompt_required(model: str) -> bool:
@@ -206,21 +238,3 @@ def render_error(error: GatewayError, action: Action) -> tuple[int, dict[str, An
         "code": row.code,
     }
     return row.status, {"error": body | speaking.findings(error)}
-
-
-def _reference(read: Reader) -> Said[str]:
-    """The first frame: text, or an object with exactly one of `image_url` and `file_id`, which is not on offer."""
-    given = read.value("input_reference", _REFERENCE)
-    if not isinstance(given.value, Mapping):
-        return Said(given.param, given.value, given.is_broken)
-    read.open("input_reference", _OBJECT)
-    file_id: Said[str] = read.refused("input_reference.file_id", _FILE_ID_RULE)
-    if file_id.is_broken:
-        read.ignore("input_reference.image_url")
-        return file_id
-    return read.required("input_reference.image_url", IMAGE)
-
-
-def _extra(read: Reader, name: str, kind: Kind[V], *other_paths: str) -> Said[V]:
-    """A field that OpenAI does not have: in `metadata`, at the top, or at another path."""
-    return read.agreed(*(read.value(path, kind) for path in (f"metadata.{name}", name, *other_paths)))

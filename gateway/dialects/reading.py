@@ -9,8 +9,8 @@ counts as unsaid; whoever finds something at the same spelling afterwards knows 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +40,10 @@ class Kind(Generic[V]):
     read: Callable[[object], V | None]
     rule: str
     allowed: tuple[str, ...] = ()
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """The same in JSON Schema, for the OpenAPI document."""
+    spellings: Callable[[V], Sequence[object]] = lambda value: (value,)
+    """Every way to write a value that `read` gives; none where this kind has no word for it."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,15 @@ class Said(Generic[V]):
 class Reader:
     """Reads one body. Fields are named by path: `duration`, `metadata.resolution`."""
 
-    def __init__(self, dialect: str, body: Mapping[str, Any]) -> None:
+    def __init__(
+        self, dialect: str, body: Mapping[str, Any], objects: Mapping[str, "Kind[Mapping[str, Any]]"] | None = None
+    ) -> None:
+        """`objects` are the inner ones, by path: each is opened when the first of its members is asked for."""
         self.problems: list[Problem] = []
         self._dialect = dialect
+        self._kinds = objects or {}
         self._objects: dict[str, Mapping[str, Any] | None] = {"": body}  # None: said, but not an object
         self._known: dict[str, bool] = {}  # whether it is on offer
-
-    def open(self, path: str, kind: "Kind[Mapping[str, Any]]") -> None:
-        """Make the members of an inner object readable. Where it is broken, so are they, under its own name."""
-        inner = self.value(path, kind)
-        self._objects[path] = None if inner.is_broken else inner.value or {}
 
     def value(self, path: str, kind: Kind[V]) -> Said[V]:
         """The value at a path."""
@@ -126,8 +129,15 @@ class Reader:
     def _find(self, path: str) -> Said[Any]:
         self._known[path] = True
         where, _, name = path.rpartition(".")
+        if where not in self._objects:
+            self._open(where)
         members = self._objects[where]
         return Said(where, is_broken=True) if members is None else Said(path, members.get(name))
+
+    def _open(self, path: str) -> None:
+        """Make the members of an inner object readable. Where it is broken, so are they, under its own name."""
+        inner = self.value(path, self._kinds[path])
+        self._objects[path] = None if inner.is_broken else inner.value or {}
 
     def _read(self, path: str, given: object, kind: Kind[V]) -> Said[V]:
         value = kind.read(given)
@@ -166,7 +176,8 @@ class Reader:
 
 def resolution(*allowed: str) -> Kind[str]:
     """A resolution word in any letter case, folded to upper. The catalog judges whether it is on offer."""
-    return Kind(_read_resolution, "must be a resolution: a number of lines followed by p", allowed)
+    rule = "must be a resolution: a number of lines followed by p"
+    return Kind(_read_resolution, rule, allowed, _RESOLUTION_SCHEMA, lambda value: (value.upper(), value.lower()))
 
 
 def _text(value: object) -> str | None:
@@ -250,21 +261,87 @@ _BOOLEAN_WORDS: Mapping[str, bool] = {"true": True, "false": False}
 _RESOLUTION_OF_SIZE = {f"{width}x{height}": name for name, (width, height) in PIXELS.items()}
 _NUMERAL = re.compile(r"0|[1-9][0-9]{0,8}")
 
-TEXT = Kind(_text, "must be a string")
-NAME = Kind(_name, "must be a string that is not empty")
-BOOLEAN = Kind(_boolean, "must be true or false, not a string or a number", ("true", "false"))
-BOOLEAN_EITHER = Kind(_boolean_or_word, "must be true or false, as such or as a string", ("true", "false"))
-SECONDS = Kind(_whole_number, "must be a whole number of seconds, written as a JSON integer")
-SECONDS_NUMERAL = Kind(_numeral, "must be a whole number of seconds, written as a string of digits")
-SECONDS_EITHER = Kind(_number_or_numeral, "must be a whole number of seconds, as an integer or a string of digits")
-IMAGE = Kind(_image, "must be a link (http:// or https://) or a data URL (data:image/…;base64,…)")
-IMAGE_LINK = Kind(_link, "must be a link (http:// or https://); data URLs are not accepted here")
+_LINK_SCHEMA = {"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://", "maxLength": _LINK_CHARACTERS_MAX}
+_DATA_SCHEMA = {
+    "type": "string",
+    "pattern": "^[dD][aA][tT][aA]:[iI][mM][aA][gG][eE]/[a-zA-Z0-9.+-]+;[bB][aA][sS][eE]64,",
+}
+_IMAGE_SCHEMA = {"anyOf": [_LINK_SCHEMA, _DATA_SCHEMA]}
+_RESOLUTION_SCHEMA = {"type": "string", "pattern": "^[0-9]{1,5}[pP]$"}
+_NUMERAL_SCHEMA = {"type": "string", "pattern": "^(0|[1-9][0-9]{0,8})$"}
+_SUBJECT_SCHEMA = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 1,
+    "items": {
+        "type": "object",
+        "properties": {
+            "type": {"const": "character"},
+            "image": {"type": "array", "minItems": 1, "maxItems": 1, "items": _IMAGE_SCHEMA},
+        },
+        "required": ["type", "image"],
+        "additionalProperties": False,
+    },
+}
+
+
+def _seconds_either(value: int) -> Sequence[object]:
+    return value, str(value)
+
+
+def _boolean_either(value: bool) -> Sequence[object]:
+    return value, "true" if value else "false"
+
+
+def _sizes(value: str) -> Sequence[object]:
+    return [size for size, name in _RESOLUTION_OF_SIZE.items() if name == value]
+
+
+TEXT = Kind(_text, "must be a string", schema={"type": "string"})
+NAME = Kind(_name, "must be a string that is not empty", schema={"type": "string", "minLength": 1})
+BOOLEAN = Kind(
+    _boolean, "must be true or false, not a string or a number", ("true", "false"), schema={"type": "boolean"}
+)
+BOOLEAN_EITHER = Kind(
+    _boolean_or_word,
+    "must be true or false, as such or as a string",
+    ("true", "false"),
+    schema={"enum": [True, False, "true", "false"]},
+    spellings=_boolean_either,
+)
+SECONDS = Kind(
+    _whole_number, "must be a whole number of seconds, written as a JSON integer", schema={"type": "integer"}
+)
+SECONDS_NUMERAL = Kind(
+    _numeral,
+    "must be a whole number of seconds, written as a string of digits",
+    schema=_NUMERAL_SCHEMA,
+    spellings=lambda value: (str(value),),
+)
+SECONDS_EITHER = Kind(
+    _number_or_numeral,
+    "must be a whole number of seconds, as an integer or a string of digits",
+    schema={"anyOf": [{"type": "integer"}, _NUMERAL_SCHEMA]},
+    spellings=_seconds_either,
+)
+IMAGE = Kind(_image, "must be a link (http:// or https://) or a data URL (data:image/…;base64,…)", schema=_IMAGE_SCHEMA)
+IMAGE_LINK = Kind(_link, "must be a link (http:// or https://); data URLs are not accepted here", schema=_LINK_SCHEMA)
 SUBJECT = Kind(
     _subject,
     'must be a list of exactly one subject, {"type": "character", "image": […]}, with exactly one image in its list',
+    schema=_SUBJECT_SCHEMA,
 )
-SIZE = Kind(_size, "must be a size these models make", tuple(_RESOLUTION_OF_SIZE))
-OBJECT = Kind(_object, "must be an object")
+SIZE = Kind(
+    _size,
+    "must be a size these models make",
+    tuple(_RESOLUTION_OF_SIZE),
+    schema={"enum": list(_RESOLUTION_OF_SIZE)},
+    spellings=_sizes,
+)
+OBJECT = Kind(_object, "must be an object", schema={"type": "object"})
 OBJECT_OR_JSON = Kind(
-    _object_or_json, "must be an object, or a string of strict JSON that holds one (no key twice, no NaN)"
+    _object_or_json,
+    "must be an object, or a string of strict JSON that holds one (no key twice, no NaN)",
+    # The string is for those who have to; no schema can say what stands in it.
+    schema={"type": "object"},
 )

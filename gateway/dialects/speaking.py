@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from gateway.errors import GatewayError, Problem, UnknownModel
 from gateway.money import MICROS
 from gateway.video import Balance, Mode, Status, Task, VideoRequest
+
+if TYPE_CHECKING:
+    from gateway.dialects.fields import Fields
 
 # The pixel sizes that are known for certain (FACTS 4.2); those of 512P and 720P are nowhere confirmed.
 PIXELS: Mapping[str, tuple[int, int]] = {"768P": (1366, 768), "1080P": (1920, 1080)}
@@ -66,6 +69,8 @@ class Dialect(Protocol):
     """Top-level fields of a create body that no other dialect of a shared path has."""
     LACKS: frozenset[str]
     """Canonical fields that this dialect has no word for."""
+    FIELDS: "Fields"
+    """What a create body may hold; `parse` reads by it."""
 
     def parse(self, body: Mapping[str, Any]) -> VideoRequest:
         """What is wanted. Never raises: what cannot be read stands in the request's `problems`."""

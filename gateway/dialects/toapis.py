@@ -9,7 +9,8 @@ from typing import Any
 
 from gateway import ids
 from gateway.dialects import reading, speaking
-from gateway.dialects.reading import BOOLEAN, IMAGE_LINK, NOWHERE, OBJECT, SECONDS, TEXT, Reader, Said
+from gateway.dialects.fields import Field, Fields, Item, Items
+from gateway.dialects.reading import BOOLEAN, IMAGE_LINK, NOWHERE, OBJECT, SECONDS, TEXT
 from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import BadCall, GatewayError
 from gateway.video import Balance, Status, Task, VideoRequest
@@ -27,6 +28,23 @@ _RESOLUTION = reading.resolution("512P", "768P", "1080P")
 _IMAGES_RULE = "must be a list of at most one image, the first frame; the last one is `metadata.last_frame_image`"
 # Their page requires a prompt even for image-to-video; that of Hailuo 02 does not (FACTS 2.1).
 _PROMPT_REQUIRED = frozenset({"MiniMax-Hailuo-2.3", "MiniMax-Hailuo-2.3-Fast"})
+
+FIELDS = Fields(
+    {
+        "model": (Field("model", reading.NAME, required="is required"),),
+        "prompt": (Field("prompt", TEXT),),
+        "first_frame_image": (Item(Items("image_urls", IMAGE_LINK, at_most=1, rule=_IMAGES_RULE), 0),),
+        "last_frame_image": (Field("metadata.last_frame_image", IMAGE_LINK),),
+        "subject_reference": (),
+        "resolution": (Field("resolution", _RESOLUTION),),
+        "duration_s": (Field("duration", SECONDS),),
+        "prompt_optimizer": (Field("metadata.prompt_optimizer", BOOLEAN),),
+        "fast_pretreatment": (Field("metadata.fast_pretreatment", BOOLEAN),),
+        "aigc_watermark": (Field("metadata.aigc_watermark", BOOLEAN),),
+        "callback_url": (Field("metadata.callback_url", TEXT),),
+    },
+    objects={"metadata": OBJECT},
+)
 
 # Other dialects' fields, and those of older generations → ours (FACTS 2 and 7.2).
 _SPELT_ELSEWHERE: Mapping[str, str | None] = {
@@ -92,27 +110,7 @@ _ROWS: Mapping[str, Row] = {
 
 def parse(body: Mapping[str, Any]) -> VideoRequest:
     """The request of a create body (FACTS 2.1)."""
-    read = Reader(NAME, body)
-    model = read.required("model", reading.NAME)
-    prompt = read.value("prompt", TEXT)
-    (first,) = read.values("image_urls", IMAGE_LINK, at_most=1, rule=_IMAGES_RULE)
-    resolution = read.value("resolution", _RESOLUTION)
-    duration = read.value("duration", SECONDS)
-    read.open("metadata", OBJECT)
-    return read.request(
-        _SPELT_ELSEWHERE,
-        model=model,
-        prompt=prompt,
-        first_frame_image=first,
-        last_frame_image=read.value("metadata.last_frame_image", IMAGE_LINK),
-        subject_reference=Said[str]("subject_reference"),
-        resolution=resolution,
-        duration_s=duration,
-        prompt_optimizer=read.value("metadata.prompt_optimizer", BOOLEAN),
-        fast_pretreatment=read.value("metadata.fast_pretreatment", BOOLEAN),
-        aigc_watermark=read.value("metadata.aigc_watermark", BOOLEAN),
-        callback_url=read.value("metadata.callback_url", TEXT),
-    )
+    return FIELDS.read(NAME, body, _SPELT_ELSEWHERE)
 
 
 def prompt_required(model: str) -> bool:

@@ -13,6 +13,8 @@ from gateway.errors import InvalidRequest, UnknownRoute
 from gateway.measures import METHODS
 from gateway.metrics import Metrics
 from gateway.web.dispatch import Dispatch, is_plain
+from gateway.web.document import PATH as DOCUMENT_PATH
+from gateway.web.document import Document
 from gateway.web.events import Events
 from gateway.web.exchange import Answer, Exchange, Handler
 from gateway.web.films import Films
@@ -25,11 +27,11 @@ from gateway.web.videos import Videos
 CONTENT_PATH = "/v1/videos/{id}/content"
 EVENTS_PATH = "/v1/tasks/{id}/events"
 MODELS_PATH = "/v1/models"
-_HEALTH = ("/healthz", "/health", "/health/liveliness")
-_READINESS = ("/readyz", "/health/readiness")
-_METRICS = "/metrics"
+HEALTH_PATHS = ("/healthz", "/health", "/health/liveliness")
+READINESS_PATHS = ("/readyz", "/health/readiness")
+METRICS_PATH = "/metrics"
 # Whoever watches the gateway is answered when nobody else can be.
-_VITAL = frozenset({*_HEALTH, *_READINESS, _METRICS})
+_VITAL = frozenset({*HEALTH_PATHS, *READINESS_PATHS, METRICS_PATH})
 # Below these, what is not offered is said to be so, in the words of whose path it is (CONTRACT section 4).
 _ROOTS: Mapping[str, str] = {
     "/v1/videos": "openai",
@@ -48,6 +50,7 @@ def build_routes(
     events: Events,
     operations: Operations,
     passthrough: Passthrough,
+    document: Document,
     metrics: Metrics,
     *,
     admin: Mapping[str, Mapping[str, Way]],
@@ -59,8 +62,8 @@ def build_routes(
     for prefix in ("", "/openai"):
         for path in _BESIDE_IDS:
             ways[prefix + path] = dict.fromkeys(METHODS, Way(_not_offered, speakers=("openai",)))
-    for path, claims in _claims().items():
-        for method, claim in claims.items():
+    for path, methods in claims().items():
+        for method, claim in methods.items():
             ways[path][method] = _way(videos, films, claim)
     for prefix in ("", *(f"/{name}" for name in DIALECTS)):
         speakers = (prefix[1:],) if prefix else ()
@@ -68,11 +71,12 @@ def build_routes(
         ways[prefix + CONTENT_PATH].update(GET=film, HEAD=film)
         ways[prefix + EVENTS_PATH].update(GET=Way(events.events(speakers), Action.READ, speakers))
         ways[prefix + MODELS_PATH].update(GET=Way(passthrough.models(videos.models), Action.OTHER, speakers))
-    for path in _HEALTH:
+    for path in HEALTH_PATHS:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.health))
-    for path in _READINESS:
+    for path in READINESS_PATHS:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.readiness))
-    ways[_METRICS]["GET"] = Way(operations.metrics)
+    ways[METRICS_PATH]["GET"] = Way(operations.metrics)
+    ways[DOCUMENT_PATH] = dict.fromkeys(("GET", "HEAD"), Way(document.tell))
     for path, by_method in admin.items():
         ways[path].update(by_method)
     for path, speaker in _roots():
@@ -101,14 +105,14 @@ Claim = Sequence[tuple[str, Endpoint]]
 """The dialects that list one method of one path, each with its endpoint."""
 
 
-def _claims() -> Mapping[str, Mapping[str, Claim]]:
+def claims() -> Mapping[str, Mapping[str, Claim]]:
     """Path → method → who claims it; a prefixed path has exactly one claimant."""
-    claims: dict[str, dict[str, list[tuple[str, Endpoint]]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[str, list[tuple[str, Endpoint]]]] = defaultdict(lambda: defaultdict(list))
     for name, dialect in DIALECTS.items():
         for endpoint in dialect.ENDPOINTS:
             for path in (endpoint.path, f"/{name}{endpoint.path}"):
-                claims[path][endpoint.method].append((name, endpoint))
-    return claims
+                found[path][endpoint.method].append((name, endpoint))
+    return found
 
 
 def _way(videos: Videos, films: Films, claim: Claim) -> Way:
