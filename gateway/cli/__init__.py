@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "freeze": "gateway.cli.freeze",
     "unfreeze": "gateway.cli.freeze",
     "migrate": "gateway.cli.migrate",
+    "openapi": "gateway.cli.openapi",
     "healthcheck": "gateway.cli.healthcheck",
     "version": "gateway.cli.version",
 }

@@ -253,7 +253,7 @@ def _shown(prefix: str, name: str) -> str:
 
 
 _LINK_CHARACTERS_MAX = 8_192  # what the longest signed links of storage hosts need, and four times over
-_LINK = re.compile(r"https?://", re.IGNORECASE)
+_LINK = re.compile(r"https?://[^\s/?#\\]", re.IGNORECASE)  # with something that could be a host
 _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 _RESOLUTION = re.compile(r"[0-9]{1,5}[pP]")
 _BOOLEAN_WORDS: Mapping[str, bool] = {"true": True, "false": False}
@@ -261,7 +261,8 @@ _BOOLEAN_WORDS: Mapping[str, bool] = {"true": True, "false": False}
 _RESOLUTION_OF_SIZE = {f"{width}x{height}": name for name, (width, height) in PIXELS.items()}
 _NUMERAL = re.compile(r"0|[1-9][0-9]{0,8}")
 
-_LINK_SCHEMA = {"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://", "maxLength": _LINK_CHARACTERS_MAX}
+_LINK_PATTERN = r"^[hH][tT][tT][pP][sS]?://[^\s/?#\\]"
+_LINK_SCHEMA = {"type": "string", "pattern": _LINK_PATTERN, "maxLength": _LINK_CHARACTERS_MAX}
 _DATA_SCHEMA = {
     "type": "string",
     "pattern": "^[dD][aA][tT][aA]:[iI][mM][aA][gG][eE]/[a-zA-Z0-9.+-]+;[bB][aA][sS][eE]64,",

@@ -1,6 +1,7 @@
 """The gateway's own OpenAPI document, of what this gateway offers. It is public, and holds nothing that is not."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from gateway import jsontext
 from gateway.dialects import DIALECTS
@@ -8,6 +9,9 @@ from gateway.errors import InvalidRequest
 from gateway.parts import Rules
 from gateway.web.exchange import Answer, Exchange
 from gateway.web.waiting import tagged, unless_known
+
+if TYPE_CHECKING:
+    from gateway.web.openapi import Terms
 
 PATH = "/openapi.json"
 
@@ -32,13 +36,11 @@ class Document:
         return unless_known(self._made[name], exchange)
 
     def _make(self, name: str | None) -> Answer:
-        from gateway.web.openapi import Terms, document, of_dialect  # start and memory do without it
+        from gateway.web.openapi import document, of_dialect  # start and memory do without it
 
-        catalog = self._rules.catalog
         told = document(
-            Terms(
-                models=tuple(model for model in catalog.models if self._rules.upstreams.sellers(model)),
-                takes_any_model=catalog.forwards_unknown,
+            terms(
+                self._rules,
                 default_dialect=self._default_dialect,
                 has_admin=self._has_admin,
                 server_url=self._server_url,
@@ -46,3 +48,16 @@ class Document:
         )
         body = jsontext.write(told if name is None else of_dialect(told, name))
         return tagged(Answer(200, body), body)
+
+
+def terms(rules: Rules, *, default_dialect: str, has_admin: bool, server_url: str) -> "Terms":
+    """What a gateway that goes by these rules offers."""
+    from gateway.web.openapi import Terms
+
+    return Terms(
+        models=tuple(model for model in rules.catalog.models if rules.upstreams.sellers(model)),
+        takes_any_model=rules.catalog.forwards_unknown,
+        default_dialect=default_dialect,
+        has_admin=has_admin,
+        server_url=server_url,
+    )

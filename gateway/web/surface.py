@@ -147,7 +147,7 @@ class Surface:
             return speakers[0]
         likely = speakers or tuple(DIALECTS)
         told = exchange.header(b"x-reelgate-dialect")
-        if told is not None and told in DIALECTS:
+        if told is not None and told in likely:
             return told
         return self._default_dialect if self._default_dialect in likely else likely[0]
 

@@ -16,7 +16,10 @@ RETRY_COUNT = b"x-stainless-retry-count"
 
 def wants_dry_run(exchange: Exchange) -> bool:
     """Check everything, send nothing. Raises InvalidRequest for a word that could mean either."""
-    text = (_said(exchange, DRY_RUN) or "false").strip().lower()
+    said = _said(exchange, DRY_RUN)
+    if said is None:
+        return False
+    text = said.strip().lower()  # an empty one is a variable that nobody set, and no word for "buy it"
     if text not in ("true", "false"):
         raise InvalidRequest.at(DRY_RUN, "must be true or false", "true", "false")
     return text == "true"

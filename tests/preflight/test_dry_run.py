@@ -227,3 +227,18 @@ def test_without_forwarding_an_unknown_model_is_refused(tmp_path: Path) -> None:
             assert_untouched(it)
 
     run(story())
+
+
+@pytest.mark.parametrize("said", ["", " ", "yes", "1", "true, true"])
+def test_a_header_that_says_neither_yes_nor_no_buys_nothing(said: str, tmp_path: Path) -> None:
+    """An empty one above all: `-H "x-reelgate-dry-run: $DRY_RUN"` with nothing in the variable."""
+
+    async def story() -> None:
+        async with world(tmp_path) as it:
+            headers = {"authorization": f"Bearer {ALICE}", "x-reelgate-dry-run": said}
+            answer = await it.http.post("/evolink/v1/videos/generations", json=PLAIN, headers=headers)
+            assert answer.status_code == 400
+            assert answer.json()["error"]["param"] == "x-reelgate-dry-run"
+            assert_untouched(it)
+
+    run(story())

@@ -172,6 +172,18 @@ def test_an_unknown_dialect_in_the_header_is_refused_with_the_known_ones(tmp_pat
     asyncio.run(scenario())
 
 
+def test_an_error_before_the_choice_is_told_in_a_dialect_of_the_path_whatever_the_header_says(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, "server: {default_dialect: toapis, answer_within_s: 60}") as it:
+            for told, spoken in {"minimax": "toapis", "newapi": "toapis", "evolink": "evolink"}.items():
+                headers = {"authorization": "Bearer nobody", "x-api-key": "somebody", HEADER: told}
+                answer = await it.http.post(SHARED, json=PLAIN, headers=headers)
+                assert answer.status_code == 400
+                assert error_of(spoken, answer)["param"] == "authorization"
+
+    asyncio.run(scenario())
+
+
 def test_on_a_path_with_one_speaker_the_header_has_no_say(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path, key_pinned_to("toapis")) as it:

@@ -88,7 +88,7 @@ class _Body:
             for spelling in spellings:
                 layout.put(root, spelling, self._value(name, spelling), _SAID[name])
         for path in fields.ignored:
-            root["properties"][path] = {"description": "Taken and not used."}
+            root["properties"][path] = {**layout.anything(), "description": "Taken and not used."}
         root["required"] = ["model"]
         if self._always_needs_prompt:
             root["properties"]["prompt"] |= _NOT_BLANK

@@ -215,7 +215,9 @@ def _good(operation: Operation) -> dict[int, dict[str, Any]]:
                 416: {"description": "There is no such part", "headers": headers, **content},
             }
         case "events":
-            stream = {"text/event-stream": {"schema": {"type": "string"}}}
+            stream = {
+                "text/event-stream": {"schema": {"description": "The `data` of each event is an answer to a read."}}
+            }
             return {
                 200: {"description": "Events `status`, until the task is over", "headers": headers, "content": stream},
                 204: {"description": "The last event is known: there is nothing to come"},

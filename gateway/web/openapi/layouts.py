@@ -32,6 +32,9 @@ class Layout(Protocol):
     def free(self, spelling: Field | Item) -> Schema:
         """What may stand there by the kind of the field alone."""
 
+    def anything(self) -> Schema:
+        """What may stand where nothing is read."""
+
     def words(self, words: Sequence[object]) -> list[object]:
         """Those of these values that can be written here."""
 
@@ -70,6 +73,9 @@ class JsonLayout:
 
     def free(self, spelling: Field | Item) -> Schema:
         return dict((spelling.kind if isinstance(spelling, Field) else spelling.items.kind).schema)
+
+    def anything(self) -> Schema:
+        return {}
 
     def words(self, words: Sequence[object]) -> list[object]:
         return list(words)
@@ -113,6 +119,9 @@ class FormLayout:
             return {"type": "string", "format": "binary"}
         schema = spelling.kind.schema
         return {"enum": self.words(schema["enum"])} if "enum" in schema else dict(schema)
+
+    def anything(self) -> Schema:
+        return dict(_TEXT)
 
     def words(self, words: Sequence[object]) -> list[object]:
         return [word for word in words if isinstance(word, str)]
