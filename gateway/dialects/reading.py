@@ -71,7 +71,7 @@ class Reader:
     def value(self, path: str, kind: Kind[V]) -> Said[V]:
         """The value at a path."""
         said = self._find(path)
-        return Said(said.param, None, said.is_broken) if said.value is None else self._read(path, said.value, kind)
+        return said if said.value is None else self._read(path, said.value, kind)
 
     def required(self, path: str, kind: Kind[V], rule: str = "is required") -> Said[V]:
         """The same; saying nothing is a problem, too."""
@@ -151,11 +151,12 @@ class Reader:
         found = 0
         for where, members in self._objects.items():
             prefix = f"{where}." if where else ""
+            unknown = [name for name in members or () if "." in name or prefix + name not in self._known]
+            if not unknown:
+                continue
             known = {path: is_offered for path, is_offered in self._known.items() if path.rpartition(".")[0] == where}
             allowed = tuple(path for path, is_offered in known.items() if is_offered)
-            for name in members or ():
-                if prefix + name in known:
-                    continue
+            for name in unknown:
                 found += 1
                 if found > _UNKNOWN_MAX:
                     yield Problem(where or "body", "there are more unknown fields than are listed here", allowed)
@@ -253,7 +254,7 @@ def _shown(prefix: str, name: str) -> str:
 
 
 _LINK_CHARACTERS_MAX = 8_192  # what the longest signed links of storage hosts need, and four times over
-_LINK = re.compile(r"https?://[^\s/?#\\]", re.IGNORECASE)  # with something that could be a host
+_LINK = re.compile(r"https?://", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 _RESOLUTION = re.compile(r"[0-9]{1,5}[pP]")
 _BOOLEAN_WORDS: Mapping[str, bool] = {"true": True, "false": False}
@@ -261,8 +262,7 @@ _BOOLEAN_WORDS: Mapping[str, bool] = {"true": True, "false": False}
 _RESOLUTION_OF_SIZE = {f"{width}x{height}": name for name, (width, height) in PIXELS.items()}
 _NUMERAL = re.compile(r"0|[1-9][0-9]{0,8}")
 
-_LINK_PATTERN = r"^[hH][tT][tT][pP][sS]?://[^\s/?#\\]"
-_LINK_SCHEMA = {"type": "string", "pattern": _LINK_PATTERN, "maxLength": _LINK_CHARACTERS_MAX}
+_LINK_SCHEMA = {"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://", "maxLength": _LINK_CHARACTERS_MAX}
 _DATA_SCHEMA = {
     "type": "string",
     "pattern": "^[dD][aA][tT][aA]:[iI][mM][aA][gG][eE]/[a-zA-Z0-9.+-]+;[bB][aA][sS][eE]64,",

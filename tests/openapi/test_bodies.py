@@ -34,7 +34,7 @@ _VALUES = st.one_of(
         max_leaves=6,
     ),
     st.from_regex(r"[0-9]{1,6}[pP]?"),
-    st.from_regex(r"(?i)https?://\S"),
+    st.from_regex(r"(?i)https?://"),
     st.from_regex(r"(?i)data:image/[a-z]{1,4};base64,"),
     st.builds(lambda image: [{"type": "character", "image": [image]}], st.sampled_from(_WORDS)),
 )
