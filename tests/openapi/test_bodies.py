@@ -99,7 +99,7 @@ def orders(name: str) -> Iterator[dict[str, Any]]:
         product((True, False), repeat=len(images)),
         (None, "512P", "720P", "768P", "1080P", "2000P"),
         (None, 5, 6, 10),
-        (None, "  ", "a ship at dawn"),
+        (None, " \x1d\x85\u2003", "a ship at dawn"),
     ):
         values: dict[str, Any] = {"model": model, "prompt": prompt, "resolution": resolution, "duration_s": duration}
         given_images = {image: pictures[image] for image, is_said in zip(images, said, strict=True) if is_said}

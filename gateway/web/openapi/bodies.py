@@ -17,7 +17,8 @@ from gateway.video import Mode, VideoRequest
 from gateway.web.openapi.layouts import FormLayout, JsonLayout, Layout, Schema
 
 _NEVER: Schema = {"not": {}}
-_NOT_BLANK: Schema = {"type": "string", "pattern": "\\S"}
+# What counts as blank here: more than `\s` of JSON Schema's patterns.
+_NOT_BLANK: Schema = {"type": "string", "pattern": "[^\\s\\x1c-\\x1f\\x85]"}
 # A name that no file has (`catalog.py`), where unknown models are forwarded.
 _ANY_MODEL: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"}
 _CALLBACK: Schema = {
