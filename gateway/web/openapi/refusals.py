@@ -18,6 +18,8 @@ _OF_A_FILM = (*_OF_A_TASK, errors.NotReady, errors.ResultExpired, errors.LookFai
 _NOT_OF_A_CREATE = frozenset(
     {errors.UnknownTask, errors.UnknownRoute, errors.WrongMethod, errors.NotReady, errors.ResultExpired}
     | {errors.LookFailed, errors.InDoubt}
+    # What the server itself says of a connection, before there is a path.
+    | {errors.UnknownExpectation, errors.UnknownVersion, errors.HeadTooLarge, errors.TooSlow, errors.Crowded}
 )
 
 
