@@ -9,6 +9,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "reelgate check-request order.json --dialect toapis",
         "reelgate check-request - --json < order.json",
     ),
+    "openapi": ("reelgate openapi > openapi.json", "reelgate openapi -c config.yaml --dialect toapis"),
     "demo": ("reelgate demo", "reelgate demo --once --port 0"),
     "sandbox": ("reelgate sandbox --port 8090 --speed 60",),
     "keys": ("reelgate keys create carol --budget 50/30d", "reelgate keys list --json"),

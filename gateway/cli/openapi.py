@@ -10,7 +10,8 @@ import typer
 
 from gateway.app import offline
 from gateway.catalog import Catalog
-from gateway.cli.options import USAGE, read_config, refuse_unknown_providers
+from gateway.cli.endings import USAGE
+from gateway.cli.options import read_config, refuse_unknown_providers
 from gateway.dialects import DIALECTS
 from gateway.web.document import terms
 from gateway.web.openapi import Terms, document, of_dialect
