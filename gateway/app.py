@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,7 +31,19 @@ from gateway.parts import Parts, Settings
 from gateway.providers import PROVIDERS
 from gateway.providers.protocol import Site
 from gateway.serving import Limits
-from gateway.store import Books, Callers, Database, Journal, Leases, Outbox, Presence, Registry, Rests, prepare
+from gateway.store import (
+    Books,
+    Callers,
+    Database,
+    Journal,
+    Leases,
+    Outbox,
+    Presence,
+    Registry,
+    Rests,
+    Sessions,
+    prepare,
+)
 from gateway.stories import Stories
 from gateway.transport import Timeouts
 from gateway.upstreams import Upstream, Upstreams
@@ -46,6 +58,7 @@ from gateway.web.hints import HintPath
 from gateway.web.operations import Operations
 from gateway.web.passthrough import Passthrough
 from gateway.web.routes import build_routes
+from gateway.web.surface import Way
 from gateway.web.tasks import Tasks
 from gateway.web.videos import CreateSettings, Videos
 
@@ -127,6 +140,7 @@ async def gateway(
             leases=Leases(database, presence.number),
             callers=Callers(database),
             books=Books(database),
+            sessions=Sessions(database),
             admission=admission(config),
             archive=None if config.results.archive is None else Archive.open(config.results.archive),
             memory=Memory(),
@@ -206,10 +220,20 @@ def _router(config: Config, parts: Parts) -> ASGIApp:
             public_url=config.server.public_url,
         ),
         parts.metrics,
-        admin={**HintPath(parts).ways(), **({} if config.admin_key is None else Admin(parts, config.admin_key).ways())},
+        admin={**HintPath(parts).ways(), **_admin_ways(config, parts)},
         default_dialect=config.server.default_dialect,
         look_again=partial(callers.look_again, parts),
     )
+
+
+def _admin_ways(config: Config, parts: Parts) -> Mapping[str, Mapping[str, Way]]:
+    """The admin API and the dashboard. Without an admin key neither is there, nor loaded."""
+    if config.admin_key is None:
+        return {}
+    from gateway.web.dashboard.dashboard import Dashboard, DashboardSettings
+
+    settings = DashboardSettings(config.admin_key, config.server.public_url, config.server.limits.body_bytes)
+    return {**Admin(parts, config.admin_key).ways(), **Dashboard(parts, settings).ways()}
 
 
 def _upstream(item: UpstreamConfig) -> Upstream:

@@ -12,7 +12,7 @@ from gateway.egress import Door
 from gateway.memory import Memory
 from gateway.metrics import Metrics
 from gateway.secret import Secret
-from gateway.store import Books, Callers, Database, Journal, Leases, Outbox, Presence, Registry, Rests
+from gateway.store import Books, Callers, Database, Journal, Leases, Outbox, Presence, Registry, Rests, Sessions
 from gateway.stories import Stories
 from gateway.upstreams import Upstreams
 
@@ -99,6 +99,7 @@ class Parts:
     leases: Leases
     callers: Callers
     books: Books
+    sessions: Sessions
     admission: Admission
     archive: Archive | None
     memory: Memory

@@ -27,6 +27,7 @@ stay in here.
     totals.py    how things stand in all, for the metrics
     outbox.py    whom to tell of the end of a task, and how far that has come
     rests.py     how the upstreams stand, for all processes together
+    sessions.py  who is logged in at the dashboard
     leases.py    which process watches which running task
     journal.py   the way out when the database fails after the upstream said yes
 """
@@ -43,6 +44,7 @@ from gateway.store.preparing import NEWEST_REVISION, SchemaRefused, SchemaTooNew
 from gateway.store.presence import Presence
 from gateway.store.registry import Registry
 from gateway.store.rests import KeyFull, Rests
+from gateway.store.sessions import Session, Sessions
 from gateway.store.totals import Totals
 
 __all__ = [
@@ -72,6 +74,8 @@ __all__ = [
     "RuleBroken",
     "SchemaRefused",
     "SchemaTooNew",
+    "Session",
+    "Sessions",
     "StorageRefused",
     "Story",
     "Totals",

@@ -33,7 +33,7 @@ from gateway.periods import Window, window_of
 from gateway.store.accounts import key_owner, sums, team_owner
 from gateway.store.database import Database
 from gateway.store.prepared import Prepared
-from gateway.store.queries import find
+from gateway.store.queries import HELD, find
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import accounts, attempts, entries, tasks, waiting
 from gateway.store.totals import Totals, totals
@@ -109,6 +109,15 @@ class Usage:
     tasks: dict[State, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Money that is set aside, in millionths, and since when the oldest of it is."""
+
+    count: int
+    amount: int
+    oldest_at: float | None
+
+
 class Books:
     """The questions, asked of one database. Any of them may raise StorageDown."""
 
@@ -126,6 +135,10 @@ class Books:
     async def usage(self, by: str, since: float | None, until: float | None) -> dict[str, Usage]:
         """What was ordered in this stretch of time, by one of GROUPS; "" are those without a team."""
         return await self._db.read(partial(usage, by=by, since=since, until=until))
+
+    async def holds(self) -> dict[str, Holds]:
+        """What is `held` for tasks that are not over, and what is `suspended` until a person decides."""
+        return await self._db.read(holds)
 
     async def balances(
         self, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float
@@ -208,6 +221,19 @@ def _balances(
         {name: found[key_owner(name)] for name in keys},
         {name: found[team_owner(name)] for name in teams},
     )
+
+
+def holds(connection: Connection) -> dict[str, Holds]:
+    """Each from its index: what is over is not read."""
+    is_held = tasks.c.state.in_([state.value for state in HELD])
+    # As the partial index says it.
+    is_suspended = tasks.c.money == literal_column(f"'{Money.SUSPENDED.value}'")
+    found = {}
+    for name, condition in (("held", is_held), ("suspended", is_suspended)):
+        query = select(func.count(), func.sum(tasks.c.price), func.min(tasks.c.created_at)).where(condition)
+        count, amount, oldest_at = connection.execute(query).one()
+        found[name] = Holds(count, int(amount or 0), oldest_at)
+    return found
 
 
 def balances(connection: Connection, owners: Mapping[str, Budget | None], now: float) -> dict[str, Balance]:

@@ -326,6 +326,21 @@ teams = Table(
     CheckConstraint("budget_amount >= 0", name="team_budget_is_no_debt"),
 )
 
+# Who is logged in at the dashboard (`sessions.py`): nothing here opens anything, and no key is kept.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("key_id", Text),  # NULL for whoever came with the admin key
+    Column("proof", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    CheckConstraint("created_at < ends_at", name="session_ends"),
+    sqlite_with_rowid=False,
+)
+Index("sessions_end", sessions.c.ends_at)
+Index("sessions_holder", sessions.c.key_id, sessions.c.created_at)
+
 meta = Table(
     "meta",
     metadata,

@@ -1,7 +1,8 @@
-"""Reading a create's body: bounded in bytes and time before anything is parsed."""
+"""Reading a body: bounded in bytes and time before anything is parsed."""
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qsl
 
 from gateway import jsontext
 from gateway.errors import InvalidRequest, TooLarge
@@ -10,6 +11,8 @@ from gateway.web.forms import read_form
 from gateway.web.surface import ClientGone
 
 _JSON, _FORM = "application/json", "multipart/form-data"
+_URLENCODED = "application/x-www-form-urlencoded"
+FIELDS_MAX = 100  # of a page's form
 
 
 async def read_body(exchange: Exchange, *, bytes_max: int, within_s: float, takes_forms: bool) -> dict[str, Any]:
@@ -25,6 +28,22 @@ async def read_body(exchange: Exchange, *, bytes_max: int, within_s: float, take
         raise InvalidRequest.at("content-encoding", "the body must be sent without compression", "identity")
     body = await _read(exchange, bytes_max, within_s)
     return read_form(body, content_type) if is_form else _read_json(body)
+
+
+async def read_fields(exchange: Exchange, *, bytes_max: int, within_s: float) -> dict[str, str]:
+    """The fields of a page's form, as browsers send it. Raises InvalidRequest, TooLarge."""
+    kind = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if kind != _URLENCODED:
+        raise InvalidRequest.at("content-type", f"the body must be {_URLENCODED}", _URLENCODED)
+    body = await _read(exchange, bytes_max, within_s)
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
+    except ValueError:  # UnicodeDecodeError is one
+        raise InvalidRequest.at("body", "the form cannot be read") from None
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise InvalidRequest.at("body", "a field of the form stands twice")
+    return fields
 
 
 def _read_json(body: bytes) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""How often somebody may try to log in: few wrong keys a minute from one address, and not many from all together.
+
+Counted in this process alone and in bounded memory. The keys themselves are far beyond guessing; this keeps the log
+and the processor from a machine that tries anyway.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+
+from cachetools import LRUCache
+
+from gateway.errors import PolicyError
+
+WITHIN_S = 60.0
+OF_ONE_ADDRESS_MAX = 10
+OF_ALL_MAX = 100  # a thousand addresses must not try ten times each
+ADDRESSES_MAX = 1_000
+
+
+class TooManyLogins(PolicyError):
+    """As many wrong keys as may be; nobody was asked whether this one is right."""
+
+    status = 429
+    code = "too_many_logins"
+    repeat = True
+
+
+class Logins:
+    """The wrong keys of the last minute."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._all: deque[float] = deque(maxlen=OF_ALL_MAX)
+        self._of_address: LRUCache[str, deque[float]] = LRUCache(ADDRESSES_MAX)
+
+    def admit(self, address: str) -> None:
+        """Raises TooManyLogins where it is too soon for another try."""
+        own = self._of_address.get(address, deque())
+        wait_s = max(self._wait_s(own, OF_ONE_ADDRESS_MAX), self._wait_s(self._all, OF_ALL_MAX))
+        if wait_s > 0:
+            raise TooManyLogins("too many wrong keys; wait a minute", retry_after=math.ceil(wait_s))
+
+    def failed(self, address: str) -> None:
+        """A key was wrong."""
+        now = self._clock()
+        self._all.append(now)
+        own = self._of_address.get(address)
+        if own is None:
+            own = self._of_address[address] = deque(maxlen=OF_ONE_ADDRESS_MAX)
+        own.append(now)
+
+    def _wait_s(self, tries: deque[float], tries_max: int) -> float:
+        """Until the oldest of as many tries as may be is a minute old."""
+        return tries[0] + WITHIN_S - self._clock() if len(tries) >= tries_max else 0.0
