@@ -5,10 +5,8 @@ and the processor from a machine that tries anyway.
 """
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-
-from cachetools import LRUCache
 
 from gateway.errors import PolicyError
 
@@ -32,7 +30,7 @@ class Logins:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._all: deque[float] = deque(maxlen=OF_ALL_MAX)
-        self._of_address: LRUCache[str, deque[float]] = LRUCache(ADDRESSES_MAX)
+        self._of_address: OrderedDict[str, deque[float]] = OrderedDict()
 
     def admit(self, address: str) -> None:
         """Raises TooManyLogins where it is too soon for another try."""
@@ -45,10 +43,11 @@ class Logins:
         """A key was wrong."""
         now = self._clock()
         self._all.append(now)
-        own = self._of_address.get(address)
-        if own is None:
-            own = self._of_address[address] = deque(maxlen=OF_ONE_ADDRESS_MAX)
+        own = self._of_address.setdefault(address, deque(maxlen=OF_ONE_ADDRESS_MAX))
         own.append(now)
+        self._of_address.move_to_end(address)
+        if len(self._of_address) > ADDRESSES_MAX:
+            self._of_address.popitem(last=False)
 
     def _wait_s(self, tries: deque[float], tries_max: int) -> float:
         """Until the oldest of as many tries as may be is a minute old."""
