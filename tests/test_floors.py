@@ -81,7 +81,6 @@ DOORS = {
     "sqlalchemy": {"store"},
     "psycopg": {"store"},
     "alembic": {"store"},
-    "markupsafe": {"web"},
     "starlette": {"web", "app", "serving", SANDBOX},
     "uvicorn": {"serving", SANDBOX},
     "yaml": {"documents", SANDBOX},

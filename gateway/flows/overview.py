@@ -5,7 +5,7 @@ for whoever has the admin key or the storage itself, and in no log.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from gateway import ids
@@ -15,7 +15,7 @@ from gateway.money import render_micros
 from gateway.parts import Desk, Parts
 from gateway.periods import FOR_EVER_S, window_of
 from gateway.store import GROUPS, Entry, Story, Usage, Wanted
-from gateway.video import Balance, Budget, State, Task
+from gateway.video import Balance, Budget, Caller, State, Task
 from gateway.virtual_keys import Issued, Team, moment_of, span_s_of
 
 SUSPENSE = "suspense"
@@ -62,9 +62,13 @@ async def usage(desk: Desk, said: Mapping[str, str], currency: str) -> dict[str,
     }
 
 
-async def page(desk: Desk, said: Mapping[str, str]) -> dict[str, Any]:
-    """Tasks, newest first; `next` is what to say as `after` for those that follow. Raises InvalidRequest."""
+async def page(desk: Desk, said: Mapping[str, str], seen_by: Caller | None = None) -> dict[str, Any]:
+    """Tasks, newest first; `next` is what to say as `after` for those that follow. Raises InvalidRequest.
+
+    All there are, or those that a caller may see.
+    """
     wanted, limit, after = _read_page(said, desk.clock())
+    wanted = replace(wanted, seen_by=seen_by)
     found = await desk.books.page(wanted, limit + 1, after)
     more = len(found) > limit
     return {

@@ -33,11 +33,11 @@ from gateway.periods import Window, window_of
 from gateway.store.accounts import key_owner, sums, team_owner
 from gateway.store.database import Database
 from gateway.store.prepared import Prepared
-from gateway.store.queries import HELD, find
+from gateway.store.queries import HELD, find, seen_by
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import accounts, attempts, entries, tasks, waiting
 from gateway.store.totals import Totals, totals
-from gateway.video import Balance, Budget, Money, State, Task
+from gateway.video import Balance, Budget, Caller, Money, State, Task
 
 DAY_S = 86_400
 GROUPS = ("key", "team", "model", "upstream", "day")
@@ -57,6 +57,8 @@ class Wanted:
     upstream: str | None = None
     since: float | None = None
     until: float | None = None
+    seen_by: Caller | None = None
+    """Only those that this caller may see."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +269,8 @@ def _conditions(connection: Connection, wanted: Wanted) -> Iterable[ColumnElemen
     ):
         if value is not None:
             yield column == value
+    if wanted.seen_by is not None:
+        yield from seen_by(wanted.seen_by)
     # The key's stretch is what is read, the column's what is meant: a clock may stand before the first id there is.
     if wanted.since is not None:
         yield tasks.c.id >= ids.first_number(wanted.since)

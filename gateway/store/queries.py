@@ -28,7 +28,7 @@ def find(connection: Connection, task_id: int) -> Task | None:
 def of_caller(connection: Connection, caller: Caller, limit: int, after: int | None, oldest_first: bool) -> list[Task]:
     """A page of the tasks that the caller may see, by age; with `after`, from those that follow that task."""
     order = tasks.c.id.asc() if oldest_first else tasks.c.id.desc()
-    query = select(*COLUMNS).where(_seen_by(caller), tasks.c.hidden.is_(False)).order_by(order).limit(limit)
+    query = select(*COLUMNS).where(*seen_by(caller)).order_by(order).limit(limit)
     if after is not None:
         query = query.where(tasks.c.id > after if oldest_first else tasks.c.id < after)
     return [task_of(row) for row in connection.execute(query)]
@@ -122,8 +122,9 @@ def holder_of(connection: Connection, upstream: str, upstream_id: str) -> int | 
     return connection.execute(query).scalar_one_or_none()
 
 
-def _seen_by(caller: Caller) -> ColumnElement[bool]:
-    # The rule of `Caller.may_see`, as SQL.
+def seen_by(caller: Caller) -> tuple[ColumnElement[bool], ...]:
+    """The rule of `Caller.may_see`, as SQL."""
+    shown = tasks.c.hidden.is_(False)
     if caller.team is not None:
-        return tasks.c.team == caller.team
-    return and_(tasks.c.team.is_(None), tasks.c.caller == caller.key_id)
+        return tasks.c.team == caller.team, shown
+    return tasks.c.team.is_(None), tasks.c.caller == caller.key_id, shown

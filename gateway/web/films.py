@@ -41,11 +41,7 @@ class Films:
             exchange.dialect = exchange.dialect or task.dialect
             if exchange.query().get("variant", _VIDEO) != _VIDEO:
                 raise InvalidRequest.at("variant", "not offered: there is nothing of a film but the video", _VIDEO)
-            stack = AsyncExitStack()
-            started = perf_counter()
-            found = await stack.enter_async_context(content.film(task, _byte_range(exchange), self._parts))
-            exchange.waiting.total_s += perf_counter() - started
-            return Stream(found.status, _headers(task, found), found.chunks, stack.aclose, stall_s=STALL_S)
+            return await streamed(task, exchange, self._parts)
 
         return handle
 
@@ -82,23 +78,37 @@ class Films:
         return task
 
 
+async def streamed(task: Task, exchange: Exchange, parts: Parts, *, is_download: bool = False) -> Stream:
+    """The finished film, or the range of it that is asked for: to be played, or to be saved as a file.
+
+    Whoever asks has the right to it. Raises NotReady, ResultExpired, or LookFailed.
+    """
+    stack = AsyncExitStack()
+    started = perf_counter()
+    found = await stack.enter_async_context(content.film(task, _byte_range(exchange), parts))
+    exchange.waiting.total_s += perf_counter() - started
+    headers = _headers(task, found, is_download=is_download)
+    return Stream(found.status, headers, found.chunks, stack.aclose, stall_s=STALL_S)
+
+
 def _byte_range(exchange: Exchange) -> str | None:
     """The asked range; one that is none is ignored, as the standard says."""
     text = exchange.header(b"range") or ""
     return text if _RANGE.fullmatch(text) else None
 
 
-def _headers(task: Task, found: Film) -> HeaderList:
+def _headers(task: Task, found: Film, *, is_download: bool) -> HeaderList:
     """What is told of a film. Its host's word for what it is counts only as a kind of video: anything else would run
     as a page of this gateway's own origin."""
     given = found.headers
     kind = given.get(b"content-type", b"").partition(b";")[0].strip().lower()
     is_film = _FILM_TYPE.fullmatch(kind) is not None
     name = f'filename="{ids.word(task.id)}.mp4"'
+    way = "inline" if is_film and not is_download else "attachment"
     return [
         *((key, given[key]) for key in _PASSED_ON if key in given),
         (b"content-type", kind if is_film else b"application/octet-stream"),
-        (b"content-disposition", f"{'inline' if is_film else 'attachment'}; {name}".encode()),
+        (b"content-disposition", f"{way}; {name}".encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
         (b"x-reelgate-task-id", ids.word(task.id).encode()),

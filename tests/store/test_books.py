@@ -48,10 +48,13 @@ def test_a_page_is_found_by_every_property_and_goes_on_where_the_last_one_ended(
                 request = replace(world.request, model=("MiniMax-Hailuo-2.3", "T2V-01")[number % 2])
                 route = Route(("evo", "toa")[number % 4 // 2], "k")
                 task = await world.opened(registry, caller=caller, request=request, place=route)
+                if number % 7 == 0:
+                    task = await registry.hide(task.id)
                 if number % 5 == 0:
                     task = await registry.abandon(task, Failure("no", "no"), _verdict(), world.now)
                 made.append(task)
             books, newest_first = Books(registry._db), made[::-1]
+            alone, mate = Caller("key-2"), Caller("key-2", team="films")
             questions: list[tuple[Wanted, Callable[[Task], bool]]] = [
                 (Wanted(), lambda task: True),
                 (Wanted(state=State.REFUSED), lambda task: task.state is State.REFUSED),
@@ -61,6 +64,9 @@ def test_a_page_is_found_by_every_property_and_goes_on_where_the_last_one_ended(
                 (Wanted(upstream="toa"), lambda task: task.upstream == "toa"),
                 (Wanted(since=made[7].created_at), lambda task: task.created_at >= made[7].created_at),
                 (Wanted(until=made[7].created_at), lambda task: task.created_at < made[7].created_at),
+                (Wanted(seen_by=alone), alone.may_see),
+                (Wanted(seen_by=mate), mate.may_see),
+                (Wanted(seen_by=mate, caller="key-1"), lambda task: mate.may_see(task) and task.caller == "key-1"),
                 (
                     Wanted(
                         state=State.OPENED, caller="key-2", team="films", model="T2V-01", since=world.now - 4 * DAY_S
@@ -294,6 +300,8 @@ def test_a_page_among_many_tasks_is_found_by_an_index(file: World, run: Run) -> 
         (Wanted(is_suspended=True), 0),
         (Wanted(caller="key-3"), 50),
         (Wanted(team="team-4"), 50),
+        (Wanted(seen_by=Caller("key-3")), 50),
+        (Wanted(seen_by=Caller("key-3", team="team-4")), 50),
         (Wanted(since=NOW, until=NOW + 20), 20),
     ]
 
