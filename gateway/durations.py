@@ -11,7 +11,7 @@ own word for what a look is worth. `make bench` shows what comes of it.
 
 from bisect import bisect_right, insort
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -79,6 +79,10 @@ class Durations:
         # By the median the bar stands at 80; what takes longer creeps towards its limit without reaching it.
         part = age_s / median_s if median_s else 1.0
         return int(80 * part) if part < 1 else int(PROGRESS_MAX - (PROGRESS_MAX - 80) / part)
+
+    def seen(self) -> Iterator[tuple[Kind, Sequence[float]]]:
+        """Every kind and its last durations, sorted."""
+        return ((kind, tuple(learnt.sorted)) for kind, learnt in self._learnt.items())
 
     def _ends(self, kind: Kind, min_s: float) -> Sequence[float]:
         learnt = self._learnt.get(kind)

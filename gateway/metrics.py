@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.samples import Sample
 
 from gateway import __version__
 from gateway.errors import GatewayError, UpstreamError
 from gateway.keys import KeyState
 from gateway.measures import CALLBACKS, DECLARED, FAILURES, METHODS, OTHER, Declared, Kind
 from gateway.money import MICROS
+from gateway.quantiles import Bucket
 from gateway.video import Balance, Held, Money, State
 from gateway.wire import CallRecord
 
@@ -178,6 +180,23 @@ class Metrics:
     def surprise(self, upstream: str, kind: str) -> None:
         """`kind`: `status_word`, `known_id`."""
         self._count("upstream_surprises", upstream, kind)
+
+    def buckets(self, name: str) -> dict[tuple[str, ...], list[Bucket]]:
+        """What a histogram has counted in this process: label values → cumulative buckets."""
+        found: dict[tuple[str, ...], list[Bucket]] = {}
+        for sample in self._samples(name, f"{name}_bucket"):
+            labels = tuple(value for label, value in sample.labels.items() if label != "le")
+            found.setdefault(labels, []).append(Bucket(float(sample.labels["le"]), sample.value))
+        return found
+
+    def counts(self, name: str) -> dict[tuple[str, ...], float]:
+        """What a counter has counted in this process, by its label values."""
+        return {tuple(sample.labels.values()): sample.value for sample in self._samples(name, f"{name}_total")}
+
+    def _samples(self, family_name: str, name: str) -> Iterator[Sample]:
+        for family in self._registry.collect():
+            if family.name == family_name:
+                yield from (sample for sample in family.samples if sample.name == name)
 
     def exposition(self) -> bytes:
         """Everything, in Prometheus's text format."""

@@ -41,6 +41,11 @@ def window_of(period: str | None, now: float) -> Window:
             raise ValueError(f"{period!r} is no period; use one of {', '.join(PERIODS)}")
 
 
+def date_of(at: float) -> str:
+    """The day, in UTC, of a moment."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+
+
 def _every(length_s: int, first_s: int, now: float) -> Window:
     starts_at = float(first_s + (now - first_s) // length_s * length_s)
     return Window(starts_at, starts_at + length_s)

@@ -9,7 +9,7 @@ GATEWAY = Path(__file__).parent.parent / "gateway"
 # A room is a file or a folder of gateway/. Imports only go to a lower floor, or to a room listed beside it.
 FLOORS: list[dict[str, set[str]]] = [
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
-    | {"periods": set(), "secret": set(), "video": {"errors"}, "__init__": set()},
+    | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()},
     {"catalog": set(), "keys": set(), "links": set(), "signing": set(), "dialects": set(), "providers": set()}
     | {"durations": set(), "camera": set(), "measures": set(), "images": set(), "virtual_keys": set()},
     {

@@ -14,8 +14,8 @@ from gateway.flows.decisions import NO_LIST, Findings
 from gateway.money import render_micros
 from gateway.parts import Desk, Parts
 from gateway.periods import FOR_EVER_S, window_of
-from gateway.store import GROUPS, Entry, Story, Usage, Wanted
-from gateway.video import Balance, Budget, Caller, State, Task
+from gateway.store import GROUPS, Entry, Refusal, Story, Usage, Wanted
+from gateway.video import Balance, Budget, Caller, Route, State, Task
 from gateway.virtual_keys import Issued, Team, moment_of, span_s_of
 
 SUSPENSE = "suspense"
@@ -41,24 +41,33 @@ async def teams(desk: Desk) -> list[dict[str, Any]]:
 
 
 async def usage(desk: Desk, said: Mapping[str, str], currency: str) -> dict[str, Any]:
-    """What was spent and is held, by one of GROUPS, and what every budget has left. Raises InvalidRequest."""
+    """What was spent and is held, by one of GROUPS, for all or for those that `said` names, and what every budget has
+    left. Raises InvalidRequest."""
     now = desk.clock()
-    _refuse_others(said, ("by", "from", "to"))
+    _refuse_others(said, ("by", *_FILTERS, "from", "to"))
     by = said.get("by", "key")
     if by not in GROUPS:
         raise InvalidRequest.at("by", "this cannot be grouped by", *GROUPS)
     since = _time(said, "from", now)
     until = _time(said, "to", now)
     since = now - USAGE_S if since is None else since
-    groups = await desk.books.usage(by, since, until)
+    spending = await spent(desk, by, Wanted(since=since, until=until, **_filters(said)))
     return {
         "currency": currency,
         "by": by,
         "from": _second(since),
         "to": _second(now if until is None else until),
+        **spending,
+        "budgets": await _budgets(desk),
+    }
+
+
+async def spent(desk: Desk, by: str, wanted: Wanted) -> dict[str, Any]:
+    """What the tasks asked for cost, in groups and in all."""
+    groups = await desk.books.usage(by, wanted)
+    return {
         "groups": [{"name": name, **_usage(item)} for name, item in groups.items()],
         "total": _usage(_sum(groups.values())),
-        "budgets": await _budgets(desk),
     }
 
 
@@ -77,8 +86,11 @@ async def page(desk: Desk, said: Mapping[str, str], seen_by: Caller | None = Non
     }
 
 
-def upstreams(parts: Parts) -> list[dict[str, Any]]:
-    """Every upstream and its keys as this process sees them, never a secret."""
+async def upstreams(parts: Parts) -> list[dict[str, Any]]:
+    """Every upstream and its keys as this process sees them, never a secret, and when a key was last refused."""
+    sights = parts.upstreams.sights()
+    routes = [Route(upstream.name, sight.spec.id) for upstream, keys in sights for sight in keys]
+    refused = await parts.books.refusals(routes)
     return [
         {
             "name": upstream.name,
@@ -96,11 +108,12 @@ def upstreams(parts: Parts) -> list[dict[str, Any]]:
                     "rpm": sight.spec.rpm,
                     "max_tasks": sight.spec.max_tasks,
                     "live_tasks": sight.live_tasks,
+                    "last_refusal": _refusal(refused.get(Route(upstream.name, sight.spec.id))),
                 }
                 for sight in keys
             ],
         }
-        for upstream, keys in parts.upstreams.sights()
+        for upstream, keys in sights
     ]
 
 
@@ -160,7 +173,7 @@ def task(shown: Task) -> dict[str, Any]:
     }
 
 
-def key(issued: Issued, balance: Balance, now: float) -> dict[str, Any]:
+def key(issued: Issued, money: Balance, now: float) -> dict[str, Any]:
     """A virtual key, never its text."""
     told = issued.key
     return {
@@ -178,7 +191,19 @@ def key(issued: Issued, balance: Balance, now: float) -> dict[str, Any]:
         "expires_at": _second(told.expires_at),
         "revoked_at": _second(issued.revoked_at),
         "budget": _budget(told.budget),
-        "balance": _balance(balance, told.budget, now),
+        "balance": balance(money, told.budget, now),
+    }
+
+
+def balance(money: Balance, budget: Budget | None, now: float) -> dict[str, Any]:
+    """`available` is None where nothing is limited; the stretch that it counts in ends at `until`, if ever."""
+    ends_at = FOR_EVER_S if budget is None else window_of(budget.period, now).ends_at
+    return {
+        "limit": _amount(money.limit),
+        "available": _amount(money.remaining),
+        "held": render_micros(money.held),
+        "spent": render_micros(money.spent),
+        "until": None if ends_at == FOR_EVER_S else _second(ends_at),
     }
 
 
@@ -219,9 +244,13 @@ def _read_page(said: Mapping[str, str], now: float) -> tuple[Wanted, int, int | 
         is_suspended=state == SUSPENSE,
         since=_time(said, "from", now),
         until=_time(said, "to", now),
-        **{name: said[name] for name in _FILTERS if name in said},
+        **_filters(said),
     )
     return wanted, _limit(said.get("limit")), number
+
+
+def _filters(said: Mapping[str, str]) -> dict[str, Any]:
+    return {name: said[name] for name in _FILTERS if name in said}
 
 
 def _limit(text: str | None) -> int:
@@ -261,17 +290,17 @@ async def _budgets(desk: Desk) -> list[dict[str, Any]]:
     key_budgets, team_budgets = desk.admission.owners()
     of_keys, of_teams = await desk.books.balances(key_budgets, team_budgets, now)
     return [
-        *({"key": name, **_balance(balance, key_budgets[name], now)} for name, balance in of_keys.items()),
-        *({"team": name, **_balance(balance, team_budgets[name], now)} for name, balance in of_teams.items()),
+        *({"key": name, **balance(money, key_budgets[name], now)} for name, money in of_keys.items()),
+        *({"team": name, **balance(money, team_budgets[name], now)} for name, money in of_teams.items()),
     ]
 
 
-def _team(shown: Team, balance: Balance, desk: Desk) -> dict[str, Any]:
+def _team(shown: Team, money: Balance, desk: Desk) -> dict[str, Any]:
     return {
         "id": shown.id,
         "source": "configuration" if desk.admission.is_configured_team(shown.id) else "storage",
         "budget": _budget(shown.budget),
-        "balance": _balance(balance, shown.budget, desk.clock()),
+        "balance": balance(money, shown.budget, desk.clock()),
     }
 
 
@@ -279,18 +308,6 @@ def _key_state(issued: Issued, now: float) -> str:
     if issued.revoked_at is not None:
         return "revoked"
     return "expired" if issued.key.expires_at is not None and issued.key.expires_at <= now else "active"
-
-
-def _balance(balance: Balance, budget: Budget | None, now: float) -> dict[str, Any]:
-    """`available` is None where nothing is limited; the stretch that it counts in ends at `until`, if ever."""
-    ends_at = FOR_EVER_S if budget is None else window_of(budget.period, now).ends_at
-    return {
-        "limit": _amount(balance.limit),
-        "available": _amount(balance.remaining),
-        "held": render_micros(balance.held),
-        "spent": render_micros(balance.spent),
-        "until": None if ends_at == FOR_EVER_S else _second(ends_at),
-    }
 
 
 def _budget(budget: Budget | None) -> dict[str, Any] | None:
@@ -315,6 +332,14 @@ def _sum(items: Iterable[Usage]) -> Usage:
         for state, count in item.tasks.items():
             total.tasks[state] = total.tasks.get(state, 0) + count
     return total
+
+
+def _refusal(found: Refusal | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    said = asdict(found) | {"at": _second(found.at), "task": ids.word(found.task_id)}
+    del said["task_id"]
+    return said
 
 
 def _entry(item: Entry) -> dict[str, Any]:

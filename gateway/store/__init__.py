@@ -25,6 +25,7 @@ stay in here.
     callers.py   virtual keys and teams made while the gateway runs, and the freeze
     books.py     what a person asks: pages of tasks, the story of one, who spent what
     totals.py    how things stand in all, for the metrics
+    troubles.py  what went wrong lately
     outbox.py    whom to tell of the end of a task, and how far that has come
     rests.py     how the upstreams stand, for all processes together
     sessions.py  who is logged in at the dashboard
@@ -46,6 +47,7 @@ from gateway.store.registry import Registry
 from gateway.store.rests import KeyFull, Rests
 from gateway.store.sessions import Session, Sessions
 from gateway.store.totals import Totals
+from gateway.store.troubles import Refusal
 
 __all__ = [
     "CANCELLED",
@@ -69,6 +71,7 @@ __all__ = [
     "Outbox",
     "Presence",
     "ReceiptTaken",
+    "Refusal",
     "Registry",
     "Rests",
     "RuleBroken",

@@ -6,9 +6,8 @@ of the primary key.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -29,17 +28,18 @@ from sqlalchemy import (
 )
 
 from gateway import ids
-from gateway.periods import Window, window_of
+from gateway.periods import DAY_S, Window, date_of, window_of
 from gateway.store.accounts import key_owner, sums, team_owner
 from gateway.store.database import Database
+from gateway.store.films import going
 from gateway.store.prepared import Prepared
 from gateway.store.queries import HELD, find, seen_by
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import accounts, attempts, entries, tasks, waiting
 from gateway.store.totals import Totals, totals
-from gateway.video import Balance, Budget, Caller, Money, State, Task
+from gateway.store.troubles import Refusal, Trouble, failures, refusals
+from gateway.video import Balance, Budget, Caller, Money, Route, State, Task
 
-DAY_S = 86_400
 GROUPS = ("key", "team", "model", "upstream", "day")
 _NOTHING = (0, 0)
 
@@ -134,9 +134,21 @@ class Books:
         """The whole story of a task."""
         return await self._db.read(partial(story, task_id=task_id))
 
-    async def usage(self, by: str, since: float | None, until: float | None) -> dict[str, Usage]:
-        """What was ordered in this stretch of time, by one of GROUPS; "" are those without a team."""
-        return await self._db.read(partial(usage, by=by, since=since, until=until))
+    async def usage(self, by: str, wanted: Wanted) -> dict[str, Usage]:
+        """What the tasks asked for cost, by one of GROUPS; "" are those without a team."""
+        return await self._db.read(partial(usage, by=by, wanted=wanted))
+
+    async def failures(self, since: float) -> list[Trouble]:
+        """Why tasks have failed that were ordered since then, the most frequent cause first."""
+        return await self._db.read(partial(failures, since=since))
+
+    async def refusals(self, routes: Collection[Route]) -> dict[Route, Refusal]:
+        """What each of these upstream keys was last refused with, as far as that is not long ago."""
+        return await self._db.read(partial(refusals, routes=routes))
+
+    async def going(self, limit: int) -> list[Task]:
+        """Finished films that are not kept, those first that were finished first."""
+        return await self._db.read(partial(going, limit=limit))
 
     async def holds(self) -> dict[str, Holds]:
         """What is `held` for tasks that are not over, and what is `suspended` until a person decides."""
@@ -199,12 +211,12 @@ def story(connection: Connection, task_id: int) -> Story | None:
     )
 
 
-def usage(connection: Connection, by: str, since: float | None, until: float | None) -> dict[str, Usage]:
+def usage(connection: Connection, by: str, wanted: Wanted) -> dict[str, Usage]:
     """By group, in the order of their names."""
     group = _group(connection, by).label("of")
     query = (
         select(group, tasks.c.state, tasks.c.money, func.count(), func.sum(tasks.c.price))
-        .where(*_conditions(connection, Wanted(since=since, until=until)))
+        .where(*_conditions(connection, wanted))
         .group_by(group, tasks.c.state, tasks.c.money)
     )
     found: dict[str, Usage] = {}
@@ -302,11 +314,7 @@ _DAY: Mapping[str, ColumnElement[Any]] = {
 
 
 def _name_of(by: str, value: Any) -> str:
-    return _date(int(value)) if by == "day" else str(value)
-
-
-def _date(day: int) -> str:
-    return f"{datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}"
+    return date_of(int(value) * DAY_S) if by == "day" else str(value)
 
 
 def _add(into: Usage, state: State, money: Money, count: int, price: int) -> None:

@@ -71,6 +71,13 @@ def due_since(connection: Connection) -> float | None:
     return connection.execute(select(tasks.c.finished_at).where(tasks.c.id == first)).scalar_one_or_none()
 
 
+def going(connection: Connection, limit: int) -> list[Task]:
+    """Finished tasks whose films are not kept, in the order in which they will be gone."""
+    first = select(films.c.task_id).where(films.c.state == "due").order_by(films.c.due_at).limit(limit).subquery()
+    query = select(*COLUMNS).join(first, first.c.task_id == tasks.c.id).order_by(tasks.c.finished_at, tasks.c.id)
+    return [task_of(row) for row in connection.execute(query)]
+
+
 def forget_due(connection: Connection, finished_before: float) -> int:
     """Films that nobody fetched while their links lived are gone; returns how many."""
     is_late = select(tasks.c.id).where(tasks.c.id == films.c.task_id, tasks.c.finished_at < finished_before).exists()

@@ -178,7 +178,7 @@ class Admin:
 
     async def _upstreams(self, exchange: Exchange) -> tuple[int, Any]:
         _fields_of_query(exchange)
-        return 200, {"upstreams": overview.upstreams(self._parts)}
+        return 200, {"upstreams": await overview.upstreams(self._parts)}
 
     async def _recover_key(self, exchange: Exchange) -> tuple[int, Any]:
         await _no_body(exchange)

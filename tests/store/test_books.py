@@ -167,11 +167,11 @@ def test_usage_is_the_sum_of_its_tasks_by_anything(by: str, world: World, run: R
                 )
                 await _end(registry, task, number % 4, world.now)
             every = await Books(registry._db).page(Wanted(), 100)
-            found = await Books(registry._db).usage(by, None, None)
+            found = await Books(registry._db).usage(by, Wanted())
             assert found == _added_up(every, by)
             assert sum(sum(item.tasks.values()) for item in found.values()) == 12
             since = every[5].created_at
-            lately = await Books(registry._db).usage(by, since, world.now)
+            lately = await Books(registry._db).usage(by, Wanted(since=since, until=world.now))
             assert lately == _added_up([task for task in every if since <= task.created_at < world.now], by)
 
     run(story)
