@@ -6,6 +6,7 @@ was revoked included, a gateway that only its own machine can reach lets everyon
 """
 
 import asyncio
+import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,15 @@ class Admission:
         if roll.version > self._roll.version:
             self._roll = roll
             self._settle(roll)
+
+    def opened_by(self, digest: str, now: float) -> Caller | None:
+        """Whose key this is the digest of, if it opens something now. A gateway that lets anyone in knows none."""
+        known, caller = self.callers.get(digest, ("", None))
+        # The look-up's time tells of a digest's first bits at most, and nobody can steer a digest; the comparison of
+        # all of it takes the same time whatever was presented.
+        if caller is None or not hmac.compare_digest(known, digest):
+            return None
+        return None if caller.expires_at is not None and caller.expires_at <= now else caller
 
     def issued(self) -> list[Issued]:
         """Every key there is or was: the configuration's, then storage's in the order of their making."""

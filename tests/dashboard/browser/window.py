@@ -76,7 +76,7 @@ class Stage:
             window = Window(await context.new_page(), base_url, "narrow" if narrow else "dark" if dark else "light")
             window.listen()
             yield window
-            assert window.troubles == []
+            assert window.troubles == [], window.troubles
         finally:
             await context.close()
 

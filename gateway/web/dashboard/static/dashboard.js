@@ -50,6 +50,46 @@ async function keepFresh() {
   setTimeout(keepFresh, PAUSE_MS);
 }
 
-localize(document);
-offerCopies(document);
+/** Follow every task of a part of the page that is not over. */
+function follow(root) {
+  for (const part of root.querySelectorAll("[data-follows][id]")) lookAgainLater(part.id, part.dataset.againMs);
+}
+
+function lookAgainLater(id, pause_ms) {
+  setTimeout(() => lookAgain(id), Number(pause_ms));
+}
+
+/** Read the page of a followed task again, with what stands beside it; until it is over. */
+async function lookAgain(id) {
+  const part = document.getElementById(id);
+  if (!part?.dataset.follows) return;
+  try {
+    const answer = document.hidden ? null : await fetch(part.dataset.follows, { headers: { accept: "text/html" } });
+    if (answer?.redirected) return;
+    if (answer?.ok) {
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      takeOver(part, page);
+      for (const other of document.querySelectorAll("[data-beside][id]")) takeOver(other, page);
+    }
+  } catch {
+    // The gateway does not answer just now.
+  }
+  lookAgainLater(id, part.dataset.againMs);
+}
+
+function takeOver(old, page) {
+  const found = page.getElementById(old.id);
+  if (found === null) return;
+  localize(found);
+  if (found.outerHTML !== old.outerHTML) old.replaceWith(document.adoptNode(found));
+}
+
+function begin(root) {
+  localize(root);
+  offerCopies(root);
+  follow(root);
+}
+
+begin(document);
+document.addEventListener("shown", (event) => begin(event.target));
 setTimeout(keepFresh, PAUSE_MS);

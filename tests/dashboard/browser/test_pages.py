@@ -1,0 +1,53 @@
+"""Every page, as somebody sees it: in light, in the dark, on a telephone, with the admin key and with a virtual one."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.dashboard.browser.scene import gateway_with, person, with_history
+from tests.dashboard.browser.window import Stage
+from tests.world import ALICE
+
+KINDS = ({}, {"dark": True}, {"narrow": True})
+
+
+def pages(made: dict[str, str]) -> dict[str, str]:
+    """Name → path, of all that have something to show."""
+    return {
+        "overview": "/dashboard",
+        "tasks": "/dashboard/tasks",
+        "tasks-none": "/dashboard/tasks?model=T2V-01",
+        "tasks-wrong": "/dashboard/tasks?from=yesterday",
+        "task": f"/dashboard/tasks/{made['completed']}",
+        "task-failed": f"/dashboard/tasks/{made['failed']}",
+        "task-unconfirmed": f"/dashboard/tasks/{made['unconfirmed']}",
+        "task-suspense": f"/dashboard/tasks/{made['suspense']}",
+        "playground": "/dashboard/playground",
+        "playground-film": f"/dashboard/playground?task={made['completed']}",
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=("light", "dark", "narrow"))
+def test_every_page_can_be_read_by_everybody(kind: dict[str, bool], stage: Stage, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with gateway_with(tmp_path) as it:
+            made = await with_history(it)
+            async with stage.window(it.base_url, **kind) as stranger:
+                await stranger.go("/dashboard/login")
+                await stranger.picture("login")
+                assert await stranger.barriers() == []
+            async with person(stage, it, **kind) as operator:
+                for name, path in pages(made).items():
+                    await operator.go(path)
+                    await operator.picture(name)
+                    assert await operator.barriers() == [], path
+                    assert not await operator.is_wider_than_its_window(), path
+            async with person(stage, it, ALICE, **kind) as holder:
+                for name in ("tasks", "task", "task-failed", "playground"):
+                    path = pages(made)[name]
+                    await holder.go(path)
+                    await holder.picture(f"holder-{name}")
+                    assert await holder.barriers() == [], path
+                    assert not await holder.is_wider_than_its_window(), path
+
+    stage.play(story)
