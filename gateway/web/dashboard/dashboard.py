@@ -13,7 +13,7 @@ from typing import Any
 from gateway.errors import GatewayError, InvalidRequest, Unauthenticated, WrongMethod
 from gateway.parts import Parts
 from gateway.secret import Secret
-from gateway.web.dashboard import overview, playground, tasks
+from gateway.web.dashboard import keys, overview, playground, tasks, upstreams
 from gateway.web.dashboard.assets import PATH as ASSETS_PATH
 from gateway.web.dashboard.assets import Assets
 from gateway.web.dashboard.forms import read_form, require_own_origin, require_token
@@ -24,7 +24,13 @@ from gateway.web.dashboard.sessions import Doorbook
 from gateway.web.exchange import Answer, Exchange, Stream
 from gateway.web.surface import Way
 
-GROUPS: Sequence[Callable[[Parts], Sequence[Page]]] = (overview.pages, tasks.pages, playground.pages)
+GROUPS: Sequence[Callable[[Parts], Sequence[Page]]] = (
+    overview.pages,
+    tasks.pages,
+    playground.pages,
+    keys.pages,
+    upstreams.pages,
+)
 """Every group of pages, in the order of the navigation."""
 
 HOME, LOGIN, LOGOUT, THEME = "/dashboard", "/dashboard/login", "/dashboard/logout", "/dashboard/theme"

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from gateway import __version__
 from gateway.web.cookies import cookie
+from gateway.web.dashboard.charts import budget
 from gateway.web.exchange import Answer, Exchange, HeaderList
 
 FOLDER = Path(__file__).parent / "templates"
@@ -56,7 +57,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._templates.filters |= {"when": when, "span": span, "number": number}
-        self._templates.globals |= {"asset": link, "version": __version__}
+        self._templates.globals |= {"asset": link, "version": __version__, "budget_bar": budget_bar}
         self._entries = entries
 
     def page(
@@ -78,6 +79,12 @@ class Renderer:
     def redirect(self, path: str, headers: HeaderList | None = None) -> Answer:
         """Read this page of the dashboard next."""
         return Answer(303, b"", [(b"location", path.encode()), *(headers or []), *HEADERS], HTML)
+
+
+def budget_bar(words: str, balance: Mapping[str, Any]) -> Markup:
+    """A limited balance as a bar; `words` say the same."""
+    amounts = {name: float(balance[name]) for name in ("limit", "spent", "held")}
+    return budget(words, **amounts)
 
 
 def when(at: float | None, otherwise: str = "–") -> Markup | str:
