@@ -1,12 +1,17 @@
 """The pages of tasks: what is listed, the story of one, its film, and what a person decides about it."""
 
 import asyncio
+import html
 import re
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from gateway import ids
 from gateway.flows import sweep
+from tests.dashboard.history import ended, put
 from tests.dashboard.visitor import CONFIG, text_of, visitor
 from tests.world import ALICE, BOB, SLOW, World, id_of, world
 
@@ -104,6 +109,29 @@ def test_a_virtual_key_sees_its_own_tasks_and_its_teams_and_no_others(tmp_path: 
             async with visitor(it) as operator:
                 assert _LISTED.findall(await operator.gets("/dashboard/tasks")) == [gone, of_carol, of_alice]
                 assert "deleted by its owner" in await operator.reads("/dashboard/tasks")
+
+    run(story)
+
+
+@pytest.mark.falsifies_books  # no account was made for these rows
+def test_among_ten_thousand_tasks_every_page_is_as_long_as_any_and_leads_to_the_next(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, CONFIG) as it, visitor(it) as operator, visitor(it, ALICE) as holder:
+            now = time.time()
+            made = [ended(now - 60 * number, caller=("alice", "bob")[number % 2]) for number in range(10_000)]
+            await put(it.parts.database, made)
+            newest = [ids.word(task.id) for task in sorted(made, key=lambda task: -task.id)]
+            for page_of, query, expected in (
+                (operator, "", newest),
+                (operator, "state=failed", newest),
+                (operator, "caller=bob", newest[1::2]),
+                (holder, "", newest[::2]),
+            ):
+                page = await page_of.gets(f"/dashboard/tasks?{query}")
+                assert _LISTED.findall(page) == expected[:50], query
+                (older,) = re.findall(r'href="(/dashboard/tasks\?[^"]*after=[^"]+)"', page)
+                assert _LISTED.findall(await page_of.gets(html.unescape(older))) == expected[50:100], query
+            assert "10 000" in await operator.reads("/dashboard")
 
     run(story)
 

@@ -16,13 +16,14 @@ def pages(made: dict[str, str]) -> dict[str, str]:
     return {
         "overview": "/dashboard",
         "tasks": "/dashboard/tasks",
-        "tasks-none": "/dashboard/tasks?model=T2V-01",
         "tasks-wrong": "/dashboard/tasks?from=yesterday",
         "task": f"/dashboard/tasks/{made['completed']}",
         "task-failed": f"/dashboard/tasks/{made['failed']}",
         "task-unconfirmed": f"/dashboard/tasks/{made['unconfirmed']}",
         "task-suspense": f"/dashboard/tasks/{made['suspense']}",
         "playground": "/dashboard/playground",
+        "keys": "/dashboard/keys",
+        "upstreams": "/dashboard/upstreams",
         "playground-film": f"/dashboard/playground?task={made['completed']}",
     }
 
@@ -43,7 +44,7 @@ def test_every_page_can_be_read_by_everybody(kind: dict[str, bool], stage: Stage
                     assert await operator.barriers() == [], path
                     assert not await operator.is_wider_than_its_window(), path
             async with person(stage, it, ALICE, **kind) as holder:
-                for name in ("tasks", "task", "task-failed", "playground"):
+                for name in ("overview", "tasks", "task", "task-failed", "playground"):
                     path = pages(made)[name]
                     await holder.go(path)
                     await holder.picture(f"holder-{name}")
