@@ -233,7 +233,8 @@ def _admin_ways(config: Config, parts: Parts) -> Mapping[str, Mapping[str, Way]]
     from gateway.web.dashboard.dashboard import Dashboard, DashboardSettings
 
     settings = DashboardSettings(config.admin_key, config.server.public_url, config.server.limits.body_bytes)
-    return {**Admin(parts, config.admin_key).ways(), **Dashboard(parts, settings).ways()}
+    dashboard = Dashboard(parts, settings)
+    return {**Admin(parts, config.admin_key, is_logged_in=dashboard.lets_in).ways(), **dashboard.ways()}
 
 
 def _upstream(item: UpstreamConfig) -> Upstream:

@@ -1,8 +1,9 @@
 """The admin API: keys, teams, money and tasks, for whoever holds the admin key (CONTRACT section 5).
 
 Without an admin key in the configuration none of these paths is there. No virtual key opens them, and the admin key
-opens nothing else. Bodies are small and read to the letter, answers are kept by no cache, and every error is
-`{"error": {"code", "message", "param"}}`, with all `problems` of a body beside them.
+opens nothing else; whoever is logged in at the dashboard with it need not say it again. Bodies are small and read to
+the letter, answers are kept by no cache, and every error is `{"error": {"code", "message", "param"}}`, with all
+`problems` of a body beside them.
 """
 
 import hashlib
@@ -64,9 +65,11 @@ _FOREIGN: Mapping[type[Exception], type[CallerError]] = {
 class Admin:
     """Handlers of the admin paths."""
 
-    def __init__(self, parts: Parts, admin_key: Secret) -> None:
+    def __init__(self, parts: Parts, admin_key: Secret, *, is_logged_in: Callable[[Exchange], Awaitable[bool]]) -> None:
+        """`is_logged_in` is the dashboard's word for a request without any key."""
         self._parts = parts
         self._digest = admin_key.digest()
+        self._is_logged_in = is_logged_in
 
     def ways(self) -> Mapping[str, Mapping[str, Way]]:
         """Path → method → what answers it."""
@@ -96,9 +99,7 @@ class Admin:
 
     def _guarded(self, told: Told) -> Callable[[Exchange], Awaitable[Answer]]:
         async def handle(exchange: Exchange) -> Answer:
-            token = presented(exchange)
-            # The same time whatever was presented: digests are compared, and all of them.
-            if token is None or not hmac.compare_digest(hashlib.sha256(token).hexdigest(), self._digest):
+            if not await self._is_admin(exchange):
                 raise Unauthenticated("send the admin key as `Authorization: Bearer KEY`")
             try:
                 status, answer = await told(exchange)
@@ -107,6 +108,13 @@ class Admin:
             return Answer(status, jsontext.write(answer), _HEADERS)
 
         return handle
+
+    async def _is_admin(self, exchange: Exchange) -> bool:
+        token = presented(exchange)
+        if token is None:
+            return await self._is_logged_in(exchange)
+        # The same time whatever was presented: digests are compared, and all of them.
+        return hmac.compare_digest(hashlib.sha256(token).hexdigest(), self._digest)
 
     # --- keys and teams ------------------------------------------------------------------------------------------
 

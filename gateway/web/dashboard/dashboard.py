@@ -18,7 +18,7 @@ from gateway.web.dashboard.assets import PATH as ASSETS_PATH
 from gateway.web.dashboard.assets import Assets
 from gateway.web.dashboard.forms import read_form, require_own_origin, require_token
 from gateway.web.dashboard.logins import Logins
-from gateway.web.dashboard.pages import NotThere, Page, Viewer, Visit
+from gateway.web.dashboard.pages import NotThere, Page, Role, Viewer, Visit
 from gateway.web.dashboard.rendering import THEME_COOKIE, THEMES, Renderer
 from gateway.web.dashboard.sessions import Doorbook
 from gateway.web.exchange import Answer, Exchange, Stream
@@ -81,6 +81,17 @@ class Dashboard:
             path: {method: Way(self._rendered(handle), refuse=self._refuse) for method, handle in by_method.items()}
             for path, by_method in handlers.items()
         }
+
+    async def lets_in(self, exchange: Exchange) -> bool:
+        """Whether this request to the admin API comes from a page of an operator. What changes something carries the
+        session's token, as the header of a script. Raises Foreign."""
+        viewer = await self._doorbook.find(exchange)
+        if viewer is None or viewer.role is not Role.OPERATOR:
+            return False
+        if exchange.method not in _READS:
+            require_own_origin(exchange, self._settings.public_url)
+            require_token(exchange, {}, viewer.csrf)
+        return True
 
     # --- the guard -----------------------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class KeyDesk:
             issued, text = await callers.create_key(wanted, self._parts)
         except (InvalidRequest, NameTaken) as error:
             return await self._page(visit, status=_status(error), key_form=visit.said, key_problems=_problems(error))
-        return await self._page(visit, status=201, made=issued.key.id, text=text.reveal())
+        return await self._page(visit, status=201, made=issued.key.id, secret=text.reveal())
 
     async def revoke(self, visit: Visit) -> Answer:
         try:
@@ -91,7 +91,7 @@ class KeyDesk:
         found = [key for key in await overview.keys(self._parts) if _is_looked_for(key, looked_for)]
         first = _first(looked_for.get("first"))
         nothing: Mapping[str, Any] = {
-            **dict.fromkeys(("done", "made", "text")),
+            **dict.fromkeys(("done", "made", "secret")),
             **{f"{name}_{what}": {} for name in ("key", "team", "change") for what in ("form", "problems")},
         }
         return visit.page(
