@@ -25,7 +25,7 @@ DAYS = 30
 FAILURES_S = DAY_S
 SOON_S = 14 * DAY_S
 """Keys that expire within this time are told of."""
-GOING_MAX = 5
+GOING_MAX, GOING_LOOKED_THROUGH_MAX = 5, 500
 _CLIENT_ROUTES = ("/v1/",)  # with whatever dialect before it; people's pages and probes are nobody's latency
 
 
@@ -184,13 +184,11 @@ def _errors(parts: Parts) -> list[dict[str, Any]]:
 async def _going(parts: Parts, now: float) -> dict[str, Any]:
     """What will be gone: films that nobody keeps, with those that go first, and keys whose time is nearly over."""
     films = [
-        {
-            "task": ids.word(task.id),
-            "caller": task.caller,
-            "at": (task.finished_at or task.created_at) + (parts.upstreams.link_life_s(task) or DAY_S),
-        }
-        for task in await parts.books.going(GOING_MAX)
+        (at, task)
+        for task in await parts.books.going(GOING_LOOKED_THROUGH_MAX)
+        if (at := (task.finished_at or task.created_at) + (parts.upstreams.link_life_s(task) or DAY_S)) > now
     ]
+    films.sort(key=lambda film: film[0])
     keys = [
         {"key": item.key.id, "at": item.key.expires_at}
         for item in parts.admission.issued()
@@ -199,7 +197,7 @@ async def _going(parts: Parts, now: float) -> dict[str, Any]:
     return {
         "are_kept": parts.archive is not None,
         "films": await parts.registry.films_due(),
-        "first_films": films,
+        "first_films": [{"task": ids.word(task.id), "caller": task.caller, "at": at} for at, task in films[:GOING_MAX]],
         "keys": sorted(keys, key=lambda key: key["at"] or 0.0),
     }
 
