@@ -15,7 +15,7 @@ _REQUEST = VideoRequest(model="MiniMax-Hailuo-2.3", prompt="a ship", resolution=
 
 
 def ended(at: float, **changes: Any) -> Task:
-    """A task that failed unspent, ordered at this time."""
+    """A task that failed unspent, ordered at this time, or whatever else is said of it."""
     made = Task(
         id=ids.new_number(at),
         state=State.FAILED,
@@ -56,12 +56,16 @@ def _row(task: Task) -> dict[str, Any]:
         "upstream_id": task.upstream_id,
         "started_at": task.started_at,
         "finished_at": task.finished_at,
+        "link": task.link,
         "failure_code": None if failure is None else failure.code,
         "failure_message": None if failure is None else failure.message,
     }
 
 
 def _attempt(task: Task, reason: str) -> dict[str, Any]:
+    told = {"outcome": "refused", "row": "H20", "http_status": 429, "reason": reason}
+    if task.upstream_id is not None:
+        told = {"outcome": "accepted", "row": None, "http_status": None, "reason": reason}
     return {
         "task_id": task.id,
         "number": 1,
@@ -71,17 +75,15 @@ def _attempt(task: Task, reason: str) -> dict[str, Any]:
         "owner": 0,
         "started_at": task.created_at,
         "ended_at": task.created_at + 1,
-        "outcome": "refused",
-        "row": "H20",
-        "http_status": 429,
-        "reason": reason,
         "reserved": None,
+        **told,
     }
 
 
 def _lines(task: Task, reason: str) -> list[dict[str, Any]]:
     amount, at = task.price or 0, task.created_at
+    end = "settle" if task.money is Money.SETTLED else "release"
     return [
         {"task_id": task.id, "number": 1, "kind": "reserve", "amount": amount, "at": at, "reason": None},
-        {"task_id": task.id, "number": 2, "kind": "release", "amount": amount, "at": at + 60, "reason": reason},
+        {"task_id": task.id, "number": 2, "kind": end, "amount": amount, "at": at + 60, "reason": reason},
     ]

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.dashboard.browser.scene import gateway_with, person, with_history
-from tests.dashboard.browser.window import Stage
+from tests.dashboard.browser.window import Stage, Window
 from tests.world import ALICE
 
 KINDS = ({}, {"dark": True}, {"narrow": True})
+OF_HOLDERS = ("overview", "tasks", "task", "task-failed", "playground")
 
 
 def pages(made: dict[str, str]) -> dict[str, str]:
@@ -34,21 +35,21 @@ def test_every_page_can_be_read_by_everybody(kind: dict[str, bool], stage: Stage
         async with gateway_with(tmp_path) as it:
             made = await with_history(it)
             async with stage.window(it.base_url, **kind) as stranger:
-                await stranger.go("/dashboard/login")
-                await stranger.picture("login")
-                assert await stranger.barriers() == []
+                await look(stranger, "login", "/dashboard/login")
             async with person(stage, it, **kind) as operator:
                 for name, path in pages(made).items():
-                    await operator.go(path)
-                    await operator.picture(name)
-                    assert await operator.barriers() == [], path
-                    assert not await operator.is_wider_than_its_window(), path
+                    await look(operator, name, path)
             async with person(stage, it, ALICE, **kind) as holder:
-                for name in ("overview", "tasks", "task", "task-failed", "playground"):
-                    path = pages(made)[name]
-                    await holder.go(path)
-                    await holder.picture(f"holder-{name}")
-                    assert await holder.barriers() == [], path
-                    assert not await holder.is_wider_than_its_window(), path
+                for name in OF_HOLDERS:
+                    await look(holder, f"holder-{name}", pages(made)[name])
 
     stage.play(story)
+
+
+async def look(window: Window, name: str, path: str) -> None:
+    """Open a page, keep its picture, and let nothing be in anybody's way."""
+    await window.go(path)
+    await window.picture(name)
+    assert not await window.is_wider_than_its_window(), path
+    if window.kind != "narrow":  # the same words in the same colours
+        assert await window.barriers() == [], path
