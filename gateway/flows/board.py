@@ -25,6 +25,8 @@ DAYS = 30
 FAILURES_S = DAY_S
 SOON_S = 14 * DAY_S
 """Keys that expire within this time are told of."""
+TOOK_MAX = 2_000
+"""Of so many of the newest tasks it is told how long their films took, day by day."""
 GOING_MAX, GOING_LOOKED_THROUGH_MAX = 5, 500
 _CLIENT_ROUTES = ("/v1/",)  # with whatever dialect before it; people's pages and probes are nobody's latency
 
@@ -42,6 +44,7 @@ async def board(parts: Parts) -> dict[str, Any]:
         "holds": await _holds(parts),
         "keys": await _keys(parts),
         "durations": durations(parts),
+        "took": await _took(parts, now),
         "latencies": _latencies(parts),
         "failures": await _failures(parts, now),
         "errors": _errors(parts),
@@ -97,6 +100,19 @@ def durations(parts: Parts) -> list[dict[str, Any]]:
         if (spread := spread_of_values(seconds)) is not None
     ]
     return sorted(found, key=lambda item: (item["model"], item["resolution"] or "", item["upstream"]))
+
+
+async def _took(parts: Parts, now: float) -> list[dict[str, Any]]:
+    """How long films took that were ordered on each of the last days; nothing is said of a day without one."""
+    since = _first_day(now)
+    by_day: dict[int, list[float]] = {}
+    for at, seconds in await parts.books.took(TOOK_MAX, since):
+        by_day.setdefault(int((at - since) // DAY_S), []).append(seconds)
+    spreads = [spread_of_values(sorted(by_day.get(number, ()))) for number in range(DAYS)]
+    return [
+        {"name": date_of(since + number * DAY_S)} | ({"count": 0} if spread is None else asdict(spread))
+        for number, spread in enumerate(spreads)
+    ]
 
 
 async def _today(parts: Parts, now: float) -> dict[str, Any]:

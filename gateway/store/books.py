@@ -154,6 +154,11 @@ class Books:
         """What is `held` for tasks that are not over, and what is `suspended` until a person decides."""
         return await self._db.read(holds)
 
+    async def took(self, at_most: int, since: float) -> list[tuple[float, float]]:
+        """Of the completed ones among the newest tasks: when each was ordered, and how many seconds its film took from
+        the upstream's acceptance. Of the newest alone, so that it costs the same however many there are."""
+        return await self._db.read(partial(took, at_most=at_most, since=since))
+
     async def balances(
         self, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float
     ) -> tuple[dict[str, Balance], dict[str, Balance]]:
@@ -248,6 +253,15 @@ def holds(connection: Connection) -> dict[str, Holds]:
         count, amount, oldest_at = connection.execute(query).one()
         found[name] = Holds(count, int(amount or 0), oldest_at)
     return found
+
+
+def took(connection: Connection, at_most: int, since: float) -> list[tuple[float, float]]:
+    """In no order."""
+    newest = select(tasks.c.id).where(tasks.c.id >= ids.first_number(since)).order_by(tasks.c.id.desc()).limit(at_most)
+    query = select(tasks.c.created_at, tasks.c.finished_at - tasks.c.started_at).where(
+        tasks.c.id.in_(newest.scalar_subquery()), tasks.c.state == State.COMPLETED.value
+    )
+    return [(at, max(0.0, seconds)) for at, seconds in connection.execute(query) if at >= since]
 
 
 def balances(connection: Connection, owners: Mapping[str, Budget | None], now: float) -> dict[str, Balance]:

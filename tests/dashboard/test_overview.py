@@ -37,6 +37,7 @@ def test_the_operator_sees_what_was_spent_what_failed_and_whose_fault_it_was(tmp
             assert "Gateway all client routes" in words
             assert "sandbox submit" in words
             assert '<rect class="series-1"' in page
+            assert '<polyline class="series-2"' in page
 
     asyncio.run(story())
 

@@ -247,6 +247,26 @@ def test_all_balances_at_once_are_each_owners_own(world: World, run: Run) -> Non
     run(story)
 
 
+def test_how_long_films_took_is_told_of_the_newest_completed_ones(world: World, run: Run) -> None:
+    async def story() -> None:
+        async with world.registry() as registry:
+            began = world.now
+            for number in range(8):
+                task = await world.opened(registry)
+                running = await registry.start(task, _receipt(task), world.now)
+                if number % 4 != 3:
+                    ended_at = world.now + 30 + number
+                    await registry.note(running.id, Look(Status.COMPLETED, link="https://x/v.mp4"), ended_at)
+                world.now += 60
+            books = Books(registry._db)
+            everything = {(began + 60 * number, 30.0 + number) for number in (0, 1, 2, 4, 5, 6)}
+            assert set(await books.took(100, began)) == everything
+            assert set(await books.took(100, began + 60)) == everything - {(began, 30.0)}
+            assert set(await books.took(4, began)) == {(began + 60 * number, 30.0 + number) for number in (4, 5, 6)}
+
+    run(story)
+
+
 async def _agree(
     books: Books, db: Database, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float
 ) -> None:

@@ -7,6 +7,7 @@
     forms.py      what a form says, and that it is one of ours
     rendering.py  the door to Jinja2, and the headers of every page
     assets.py     style and script, kept in memory under their digests
+    charts.py     numbers as drawings, and spreads.py as marks within a table
 
 A group of pages is a file that offers `pages(parts)`; they are listed in `dashboard.py`. Who may do what stands in
 that list and nowhere else: a page that names no handler for somebody's role is closed to it.

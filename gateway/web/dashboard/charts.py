@@ -112,7 +112,7 @@ def ticks(top: float) -> list[float]:
 
 def money(currency: str) -> Write:
     """`12.30 USD`; a part of a cent is said, and so is a million."""
-    return lambda value: f"{_compact(value, decimals=2)} {currency}"
+    return lambda value: f"{_compact(value)} {currency}"
 
 
 def seconds(value: float) -> str:
@@ -120,11 +120,6 @@ def seconds(value: float) -> str:
     if value >= 600:
         return f"{value / 60:.4g} min"
     return f"{value * 1000:.3g} ms" if 0 < value < 0.1 else f"{value:.3g} s"
-
-
-def count(value: float) -> str:
-    """`7`, `1.2k`."""
-    return _compact(value, decimals=0)
 
 
 def _figure(
@@ -236,13 +231,14 @@ def _strain(limit: float, used: float) -> str:
     return " near" if used >= 0.8 * limit else ""
 
 
-def _compact(value: float, *, decimals: int) -> str:
+def _compact(value: float) -> str:
+    """To the hundredth where that says something, and in thousands from ten of them on."""
     for size, suffix in _SUFFIXES:
-        if value >= size and (size > 1e3 or value >= 10_000 or decimals == 0):
+        if value >= 10 * size:
             return f"{value / size:.4g}{suffix}"
-    if value == 0 or decimals == 0:
-        return f"{value:.4g}"
-    return f"{value:.{decimals}f}" if value >= 0.01 else f"{value:.2g}"
+    if value == 0:
+        return "0"
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.2g}"
 
 
 def _at(number: float) -> str:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from gateway.flows import board
 from gateway.parts import Parts
-from gateway.web.dashboard.charts import Series, bars, money
+from gateway.web.dashboard.charts import Series, bars, lines, money, seconds
 from gateway.web.dashboard.pages import Page, Role, Visit
 from gateway.web.dashboard.spreads import longest, spread
 from gateway.web.exchange import Answer
@@ -25,6 +25,7 @@ def pages(parts: Parts) -> Sequence[Page]:
             "overview.html",
             board=told,
             chart=spending(told["days"], told["currency"]),
+            took=taking(told["took"]),
             listed=LISTED_MAX,
             spread=spread,
             longest=longest,
@@ -35,6 +36,12 @@ def pages(parts: Parts) -> Sequence[Page]:
         return visit.page("own.html", board=told, chart=spending(told["days"], told["currency"]))
 
     return [Page(path="/dashboard", entry="Overview", read={Role.OPERATOR: whole, Role.HOLDER: own})]
+
+
+def taking(days: Sequence[Mapping[str, Any]]) -> Markup:
+    """How long films took that were ordered on each day: half of them, and nineteen of twenty."""
+    series = [Series(word, tuple(day.get(name) for day in days)) for word, name in (("half", "p50"), ("95 %", "p95"))]
+    return lines("From acceptance to film, by day", [day["name"][5:] for day in days], series, seconds)
 
 
 def spending(days: Sequence[Mapping[str, Any]], currency: str) -> Markup:

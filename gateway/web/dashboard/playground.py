@@ -119,15 +119,15 @@ class Playground:
 
     async def _caller(self, visit: Visit, said: Mapping[str, str]) -> Caller:
         """Whose order this is. Raises InvalidRequest where nobody's key is given, or none that opens anything."""
-        admission = self._parts.admission
-        caller = visit.viewer.caller or admission.anyone
-        if caller is not None:
-            return caller
-        key = said.get("key", "").strip()
+        caller = visit.viewer.caller or self._parts.admission.anyone or await self._typed(said.get("key", "").strip())
+        visit.exchange.caller = caller
+        return caller
+
+    async def _typed(self, key: str) -> Caller:
         if not key:
             raise InvalidRequest.at("key", "a virtual key is needed: the admin key orders nothing")
+        admission, now = self._parts.admission, self._parts.clock()
         digest = hashlib.sha256(key[:_KEY_CHARACTERS_MAX].encode()).hexdigest()
-        now = self._parts.clock()
         found = admission.opened_by(digest, now)
         if found is None:  # it can have been made a moment ago, elsewhere
             await callers.look_again(self._parts)
