@@ -232,7 +232,8 @@ def _admin_ways(config: Config, parts: Parts) -> Mapping[str, Mapping[str, Way]]
         return {}
     from gateway.web.dashboard.dashboard import Dashboard, DashboardSettings
 
-    settings = DashboardSettings(config.admin_key, config.server.public_url, config.server.limits.body_bytes)
+    limits = config.server.limits
+    settings = DashboardSettings(config.admin_key, config.server.public_url, limits.body_bytes, limits.body_s)
     dashboard = Dashboard(parts, settings)
     return {**Admin(parts, config.admin_key, is_logged_in=dashboard.lets_in).ways(), **dashboard.ways()}
 

@@ -208,6 +208,12 @@ def test_the_demo_makes_a_film_in_every_dialect(tmp_path: Path) -> None:
     assert [film.name for film in films] == ["evolink.mp4", "minimax.mp4", "newapi.mp4", "openai.mp4", "toapis.mp4"]
     for film in films:
         assert film.read_bytes()[4:8] == b"ftyp"
-    for promised in ("base URL", "virtual key  sk-rg-", "curl http://127.0.0.1:"):
+    for promised in (
+        "base URL",
+        "virtual key  sk-rg-",
+        "/dashboard\n",
+        "admin key    sk-rg-",
+        "curl http://127.0.0.1:",
+    ):
         assert promised in ended.stdout
     assert "Traceback" not in ended.stderr

@@ -122,17 +122,17 @@ def demo(
 
 
 async def _demo(console: Console, *, once: bool, port: int | None) -> None:
-    key = f"sk-rg-demo-{secrets.token_hex(8)}"
+    key, admin_key = (f"sk-rg-{word}-{secrets.token_hex(8)}" for word in ("demo", "admin"))
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reelgate-demo-"))
         upstream_url = await stack.enter_async_context(sandbox.running(speed=SPEED))
         listener = stack.enter_context(_listener(port))
-        settings = _config(Path(folder), upstream_url, key)
+        settings = _config(Path(folder), upstream_url, key, admin_key)
         opened = await stack.enter_async_context(gateway(settings, listeners=[listener.getsockname()[:2]]))
         base_url = await stack.enter_async_context(serving.running(opened.app, listener, opened.limits))
         console.print(f"simulated upstream  {upstream_url}\ngateway             {base_url}\n", highlight=False)
         await _make_films(console, base_url, key, await _upload_frame(upstream_url))
-        console.print(_next_steps(base_url, key), highlight=False, soft_wrap=True)
+        console.print(_next_steps(base_url, key, admin_key), highlight=False, soft_wrap=True)
         if not once:
             console.print("serving until Ctrl-C")
             await asyncio.Event().wait()
@@ -148,13 +148,14 @@ def _listener(port: int | None) -> socket.socket:
         return serving.bind("127.0.0.1", 0)
 
 
-def _config(folder: Path, upstream_url: str, key: str) -> Config:
+def _config(folder: Path, upstream_url: str, key: str, admin_key: str) -> Config:
     upstreams = "\n".join(
         f'  - {{name: {name}, provider: {name}, base_url: "{upstream_url}/{name}", keys: [{{value: sk-sandbox}}]}}'
         for name in PROVIDERS
     )
     text = f"""
 storage: {{url: "sqlite:///{folder / "demo.db"}"}}
+admin_key: {admin_key}
 upstreams:
 {upstreams}
 virtual_keys: [{{id: demo, value: {key}}}]
@@ -245,8 +246,9 @@ async def _wait(client: Client, http: httpx.AsyncClient, path: str, bars: Progre
         await asyncio.sleep(POLL_S)
 
 
-def _next_steps(base_url: str, key: str) -> str:
-    lines = [f"\nbase URL     {base_url}/v1", f"virtual key  {key}", f"metrics      {base_url}/metrics", "\nTry it:\n"]
+def _next_steps(base_url: str, key: str, admin_key: str) -> str:
+    lines = [f"\nbase URL     {base_url}/v1", f"virtual key  {key}", f"metrics      {base_url}/metrics"]
+    lines += [f"dashboard    {base_url}/dashboard", f"admin key    {admin_key}", "\nTry it:\n"]
     lines.append(
         f"curl {base_url}/v1/videos/generations -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' "
         """-d '{"model": "MiniMax-Hailuo-2.3", "prompt": "A sunset over the sea [Pull out]", "quality": "768p"}'"""

@@ -230,7 +230,7 @@ def _faults() -> Mapping[str, Fault]:
     while open_classes:
         kind = open_classes.pop()
         open_classes += kind.__subclasses__()
-        if kind.code not in found or issubclass(kind, CallerError):
+        if "code" in vars(kind) and (kind.code not in found or issubclass(kind, CallerError)):
             found[kind.code] = kind.fault
     return found
 

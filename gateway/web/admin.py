@@ -21,7 +21,7 @@ from gateway.errors import (
     Unauthenticated,
     UnknownTask,
 )
-from gateway.flows import callers, decisions, neighbours, overview
+from gateway.flows import board, callers, decisions, neighbours, overview
 from gateway.parts import Parts
 from gateway.secret import Secret
 from gateway.store import NameTaken, NameUnknown, ReceiptTaken
@@ -84,6 +84,7 @@ class Admin:
             "/admin/keys/{id}": {"DELETE": self._revoke_key},
             "/admin/keys/{id}/revoke": {"POST": self._revoke_key},
             "/admin/teams": {"GET": self._teams, "POST": self._create_team, "PUT": self._update_team},
+            "/admin/overview": {"GET": self._overview},
             "/admin/usage": {"GET": self._usage},
             "/admin/tasks": {"GET": self._tasks},
             "/admin/tasks/{id}": {"GET": self._task},
@@ -153,6 +154,10 @@ class Admin:
         return next((team for team in await overview.teams(self._parts) if team["id"] == name), {"id": name})
 
     # --- money and tasks -----------------------------------------------------------------------------------------
+
+    async def _overview(self, exchange: Exchange) -> tuple[int, Any]:
+        _fields_of_query(exchange)
+        return 200, await board.board(self._parts)
 
     async def _usage(self, exchange: Exchange) -> tuple[int, Any]:
         return 200, await overview.usage(self._parts, exchange.query(), self._parts.settings.currency)

@@ -20,6 +20,7 @@ ROUTES = [
     ("GET", "/teams"),
     ("POST", "/teams"),
     ("PUT", "/teams"),
+    ("GET", "/overview"),
     ("GET", "/usage"),
     ("GET", "/tasks"),
     ("GET", f"/tasks/{TASK}"),

@@ -46,23 +46,32 @@ def test_many_addresses_together_have_a_limit_too() -> None:
     clock = Clock()
     logins = Logins(clock)
     for number in range(OF_ALL_MAX):
-        logins.admit(f"192.0.2.{number}")
-        logins.failed(f"192.0.2.{number}")
+        logins.begin(f"192.0.2.{number}")
     with pytest.raises(TooManyLogins) as refused:
-        logins.admit("198.51.100.1")
+        logins.begin("198.51.100.1")
     assert refused.value.retry_after == WITHIN_S
     clock.walk(WITHIN_S)
-    logins.admit("198.51.100.1")
+    logins.begin("198.51.100.1")
 
 
 def test_no_number_of_addresses_fills_memory() -> None:
     clock = Clock()
     logins = Logins(clock)
     for number in range(3 * ADDRESSES_MAX):
-        logins.failed(f"address {number}")
+        logins.begin(f"address {number}")
         clock.walk(WITHIN_S)
     assert len(logins._of_address) == ADDRESSES_MAX
     assert len(logins._all) == OF_ALL_MAX
+
+
+def test_tries_at_the_same_time_are_counted_before_any_of_them_is_judged(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as it, it.browse() as http:
+            answers = await asyncio.gather(*(it.login(http, "wrong") for _ in range(3 * OF_ONE_ADDRESS_MAX)))
+            statuses = [answer.status_code for answer in answers]
+            assert (statuses.count(401), statuses.count(429)) == (OF_ONE_ADDRESS_MAX, 2 * OF_ONE_ADDRESS_MAX)
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("key", ["", " ", "wrong", ADMIN_KEY[:-1], f"{ADMIN_KEY}x", "x" * 5000, "schlüssel", "\x00"])

@@ -4,6 +4,10 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
+
+from gateway.errors import Fault
+from gateway.flows.board import fault_of
 from tests.dashboard.visitor import ADMIN_KEY, CONFIG, text_of, visitor
 from tests.world import ALICE, BOB, SLOW, bearer, world
 
@@ -104,3 +108,44 @@ def test_the_admin_api_tells_usage_of_one_key(tmp_path: Path) -> None:
                 assert answer.json()["total"]["held"] == held
 
     asyncio.run(story())
+
+
+def test_the_admin_api_tells_the_same_as_the_first_page(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, TEAMS) as it:
+            await it.finished_film()
+            await it.finished_film(prompt="a wreck #sandbox:fail-generation")
+            told = (await it.http.get("/admin/overview", headers=bearer(ADMIN_KEY))).json()
+            assert told["today"]["total"]["spent"] == "0.28"
+            assert [group["name"] for group in told["today"]["keys"]] == ["alice"]
+            assert len(told["days"]) == 30
+            assert told["days"][-1]["spent"] == "0.28"
+            assert (told["tasks"]["completed"], told["tasks"]["failed"]) == (1, 1)
+            assert told["holds"]["held"] == {"count": 0, "amount": "0.00", "oldest_at": None}
+            assert (told["keys"]["count"], told["keys"]["unwell"]) == (1, [])
+            assert told["durations"][0]["count"] == 1
+            (failure,) = told["failures"]
+            assert (failure["fault"], failure["upstream"], failure["count"]) == ("upstream", "sandbox", 1)
+            assert told["going"]["films"] == 1
+            assert told["latencies"]["gateway"]["count"] >= 2
+            assert {call["operation"] for call in told["latencies"]["upstreams"]} >= {"submit", "poll"}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("invalid_request", Fault.CALLER),
+        ("content_policy_violation", Fault.CALLER),
+        ("cancelled", Fault.CALLER),
+        ("queue_timeout", Fault.POLICY),
+        ("budget_spent", Fault.POLICY),
+        ("no_usable_key", Fault.UPSTREAM),
+        ("submission_unconfirmed", Fault.UPSTREAM),
+        ("a word of the upstream's own", Fault.UPSTREAM),
+        ("internal_error", Fault.GATEWAY),
+    ],
+)
+def test_every_failure_is_somebodys_fault(code: str, fault: Fault) -> None:
+    assert fault_of(code) is fault

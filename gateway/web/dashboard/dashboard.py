@@ -16,7 +16,7 @@ from gateway.secret import Secret
 from gateway.web.dashboard import keys, overview, playground, tasks, upstreams
 from gateway.web.dashboard.assets import PATH as ASSETS_PATH
 from gateway.web.dashboard.assets import Assets
-from gateway.web.dashboard.forms import read_form, require_own_origin, require_token
+from gateway.web.dashboard.forms import read_form, read_long_form, require_own_origin, require_token
 from gateway.web.dashboard.logins import Logins
 from gateway.web.dashboard.pages import NotThere, Page, Role, Viewer, Visit
 from gateway.web.dashboard.rendering import THEME_COOKIE, THEMES, Renderer
@@ -50,6 +50,7 @@ class DashboardSettings:
     admin_key: Secret
     public_url: str | None
     body_bytes_max: int
+    body_within_s: float
 
 
 class Dashboard:
@@ -109,7 +110,7 @@ class Dashboard:
 
     def _write(self, page: Page) -> Handle:
         async def handle(exchange: Exchange) -> Answer | Stream:
-            viewer, said = await self._admit_form(exchange, self._settings.body_bytes_max if page.takes_files else 0)
+            viewer, said = await self._admit_form(exchange, takes_files=page.takes_files)
             if viewer is None:
                 return self._to_login(exchange)
             handler = page.write.get(viewer.role)
@@ -125,12 +126,19 @@ class Dashboard:
             exchange.caller = viewer.caller
         return viewer
 
-    async def _admit_form(self, exchange: Exchange, file_bytes_max: int = 0) -> tuple[Viewer | None, dict[str, Any]]:
+    async def _admit_form(
+        self, exchange: Exchange, *, takes_files: bool = False
+    ) -> tuple[Viewer | None, dict[str, Any]]:
         require_own_origin(exchange, self._settings.public_url)
         viewer = await self._admit(exchange)
         if viewer is None:  # a stranger's body is not read
             return None, {}
-        said = await read_form(exchange, file_bytes_max=file_bytes_max)
+        settings = self._settings
+        said = await (
+            read_long_form(exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s)
+            if takes_files
+            else read_form(exchange)
+        )
         require_token(exchange, said, viewer.csrf)
         said.pop("csrf", None)
         return viewer, said
@@ -165,15 +173,15 @@ class Dashboard:
     async def _show_login(self, exchange: Exchange) -> Answer:
         if await self._admit(exchange) is not None:
             return self._renderer.redirect(HOME)
-        return self._login_page(exchange, to=_own_path(exchange.query().get("to")))
+        return self._login_page(exchange, to=self._place(exchange.query().get("to")))
 
     async def _login(self, exchange: Exchange) -> Answer:
         require_own_origin(exchange, self._settings.public_url)
         said = await read_form(exchange)
         address = (exchange.scope.get("client") or ("",))[0]
-        to, key = _own_path(said.get("to")), said.get("key", "").strip()
+        to, key = self._place(said.get("to")), said.get("key", "").strip()
         try:
-            self._logins.admit(address)
+            self._logins.begin(address)
         except GatewayError as error:
             self._parts.metrics.error(error)
             page = self._login_page(exchange, to=to, status=error.status, wrong=error.message)
@@ -181,9 +189,9 @@ class Dashboard:
             return page
         headers = await self._doorbook.open(key[:_KEY_CHARACTERS_MAX].encode(), exchange) if key else None
         if headers is None:
-            self._logins.failed(address)
             self._parts.metrics.error(Unauthenticated("wrong key"))
             return self._login_page(exchange, to=to, status=401, wrong=_WRONG_KEY)
+        self._logins.succeeded(address)
         return self._renderer.redirect(to, headers)
 
     async def _logout(self, exchange: Exchange) -> Answer:
@@ -199,7 +207,7 @@ class Dashboard:
             raise InvalidRequest.at("theme", "there is no such theme", *THEMES)
         lasts_s = 0 if theme == THEMES[0] else _THEME_LASTS_S
         cookie = f"{THEME_COOKIE}={theme}; Path=/dashboard; Max-Age={lasts_s}; HttpOnly; SameSite=Strict"
-        return self._renderer.redirect(_own_path(said.get("to")), [(b"set-cookie", cookie.encode())])
+        return self._renderer.redirect(self._place(said.get("to")), [(b"set-cookie", cookie.encode())])
 
     def _to_login(self, exchange: Exchange) -> Answer:
         path = exchange.scope["path"]
@@ -228,7 +236,10 @@ class Dashboard:
     def _entries(self, viewer: Viewer) -> list[tuple[str, str]]:
         return [(page.path, page.entry) for page in self._pages if page.entry and viewer.role in page.read]
 
-
-def _own_path(said: Any) -> str:
-    """A page of ours to go to, whatever somebody put into a form or a link."""
-    return said if isinstance(said, str) and _OWN_PATH.fullmatch(said) else HOME
+    def _place(self, said: Any) -> str:
+        """A page of ours to go to, whatever somebody put into a form or a link."""
+        if isinstance(said, str) and _OWN_PATH.fullmatch(said):
+            for page in self._pages:
+                if page.read and re.fullmatch(page.path.replace("{id}", "[^/]+"), said):
+                    return said
+        return HOME

@@ -16,12 +16,17 @@ WITHIN_S = 10.0
 _OWN_SITES = ("same-origin", "none")  # "none": a person repeated it, by hand
 
 
-async def read_form(exchange: Exchange, *, file_bytes_max: int = 0) -> dict[str, Any]:
-    """The fields of a form; with `file_bytes_max` it may be multipart or JSON and as long as that."""
-    kind = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if file_bytes_max and kind != "application/x-www-form-urlencoded":
-        return await read_body(exchange, bytes_max=file_bytes_max, within_s=WITHIN_S, takes_forms=True)
+async def read_form(exchange: Exchange) -> dict[str, Any]:
+    """The fields of a short form."""
     return dict(await read_fields(exchange, bytes_max=BYTES_MAX, within_s=WITHIN_S))
+
+
+async def read_long_form(exchange: Exchange, *, bytes_max: int, within_s: float) -> dict[str, Any]:
+    """The fields of a form that may hold files; a script may send it as JSON."""
+    kind = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        return await read_form(exchange)
+    return await read_body(exchange, bytes_max=bytes_max, within_s=within_s, takes_forms=True)
 
 
 def require_own_origin(exchange: Exchange, public_url: str | None) -> None:

@@ -32,22 +32,25 @@ class Logins:
         self._all: deque[float] = deque(maxlen=OF_ALL_MAX)
         self._of_address: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def admit(self, address: str) -> None:
-        """Raises TooManyLogins where it is too soon for another try."""
-        own = self._of_address.get(address, deque())
-        wait_s = max(self._wait_s(own, OF_ONE_ADDRESS_MAX), self._wait_s(self._all, OF_ALL_MAX))
-        if wait_s > 0:
-            raise TooManyLogins("too many wrong keys; wait a minute", retry_after=math.ceil(wait_s))
-
-    def failed(self, address: str) -> None:
-        """A key was wrong."""
+    def begin(self, address: str) -> None:
+        """Somebody tries. Counted at once, so that tries at the same time are not all let through; raises
+        TooManyLogins where it is too soon for another."""
         now = self._clock()
-        self._all.append(now)
         own = self._of_address.setdefault(address, deque(maxlen=OF_ONE_ADDRESS_MAX))
-        own.append(now)
         self._of_address.move_to_end(address)
         if len(self._of_address) > ADDRESSES_MAX:
             self._of_address.popitem(last=False)
+        wait_s = max(self._wait_s(own, OF_ONE_ADDRESS_MAX), self._wait_s(self._all, OF_ALL_MAX))
+        if wait_s > 0:
+            raise TooManyLogins("too many wrong keys; wait a minute", retry_after=math.ceil(wait_s))
+        own.append(now)
+        self._all.append(now)
+
+    def succeeded(self, address: str) -> None:
+        """The key was right: that try does not count."""
+        for tries in (self._of_address.get(address), self._all):
+            if tries:
+                tries.pop()
 
     def _wait_s(self, tries: deque[float], tries_max: int) -> float:
         """Until the oldest of as many tries as may be is a minute old."""
