@@ -293,3 +293,43 @@ def test_the_colours_that_somebody_chose_are_kept_for_a_year_and_only_ours(tmp_p
             assert 'data-theme="auto"' in await operator.gets("/dashboard")
 
     asyncio.run(story())
+
+
+def test_while_storage_is_down_a_page_says_so(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as it, it.logged_in() as operator:
+            await it.parts.database.close()
+            for method, path in (("GET", "/dashboard"), ("GET", "/dashboard/keys"), ("POST", "/dashboard/logout")):
+                answer = await operator.http.request(method, path)
+                assert answer.status_code == 503, path
+                assert "This went wrong" in text_of(answer.text)
+                assert_is_guarded(answer)
+
+    asyncio.run(story())
+
+
+def test_a_bug_is_a_page_that_tells_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(parts: Parts) -> None:
+        raise ValueError("a secret of the house")
+
+    async def story() -> None:
+        async with house(tmp_path) as it, it.logged_in() as operator:
+            monkeypatch.setattr("gateway.flows.board.board", broken)
+            answer = await operator.http.get("/dashboard")
+            assert answer.status_code == 500
+            assert "internal error" in answer.text
+            assert "secret of the house" not in answer.text
+            assert_is_guarded(answer)
+
+    asyncio.run(story())
+
+
+def test_a_page_is_asked_about_without_being_sent(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as it, it.logged_in() as operator:
+            whole = await operator.http.get("/dashboard/upstreams")
+            head = await operator.http.head("/dashboard/upstreams")
+            assert (head.status_code, head.text) == (200, "")
+            assert head.headers["content-length"] == whole.headers["content-length"]
+
+    asyncio.run(story())
