@@ -1,19 +1,16 @@
 """Debian's Chromium, started once for all tests; where it is not installed, the tests that need it skip by name."""
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.dashboard.browser.window import Stage, running_chromium
+from tests.dashboard.browser.window import Stage, chromium, running_chromium
 
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
-    command = shutil.which("chromium")
-    if command is None:
-        pytest.skip("chromium is not installed: `make servers` does that, as far as it can here")
+    command = chromium()
     with asyncio.Runner() as runner:
         browser = running_chromium(command)
         yield Stage(runner, runner.run(browser.__aenter__()))

@@ -5,7 +5,6 @@ A month of a small studio, made up; the last films of it are being made by the s
 
 import asyncio
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from PIL import Image
 from gateway.catalog import Catalog
 from gateway.video import Failure, Money, State, Task, VideoRequest
 from tests.dashboard.browser.scene import ADMIN_KEY, gateway_with, person
-from tests.dashboard.browser.window import Stage, running_chromium
+from tests.dashboard.browser.window import Stage, chromium, running_chromium
 from tests.dashboard.history import ended, put
 from tests.world import bearer
 
@@ -78,7 +77,7 @@ async def portrait(path: Path) -> None:
     """Take the picture."""
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            running_chromium(shutil.which("chromium") or "chromium") as browser,
+            running_chromium(chromium()) as browser,
             gateway_with(Path(folder), CONFIG, speed=1.0) as it,
         ):
             await put(it.parts.database, list(month(time.time())))

@@ -1,7 +1,7 @@
 """A gateway with a dashboard, some history in it, and somebody who is logged in."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +27,11 @@ PROMPTS = (
 
 
 @asynccontextmanager
-async def gateway_with(folder: Path, config: str = CONFIG, *, speed: float = FAST) -> AsyncIterator[World]:
-    """On a socket, as a browser needs it."""
-    async with world(folder, config, on_socket=True, speed=speed) as it:
+async def gateway_with(
+    folder: Path, config: str = CONFIG, *, speed: float = FAST, clock: Callable[[], float] = time.time
+) -> AsyncIterator[World]:
+    """On a socket, as a browser needs it; `clock` is the sandbox's."""
+    async with world(folder, config, on_socket=True, speed=speed, clock=clock) as it:
         yield it
 
 

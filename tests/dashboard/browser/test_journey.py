@@ -7,7 +7,7 @@ from playwright.async_api import Page, expect
 
 from tests.dashboard.browser.scene import gateway_with, person
 from tests.dashboard.browser.window import Stage
-from tests.world import ALICE, BOB, PROMPT_S, SLOW
+from tests.world import ALICE, BOB, PROMPT_S, SLOW, Clock
 
 expect.set_options(timeout=PROMPT_S * 1000)
 PROMPT = "A ferry leaves the harbour in the first light"
@@ -151,12 +151,14 @@ def test_the_form_shows_only_what_the_chosen_model_and_dialect_can_take(stage: S
 
 def test_what_is_running_is_followed_until_it_is_over(stage: Stage, tmp_path: Path) -> None:
     async def story() -> None:
-        async with gateway_with(tmp_path, speed=20.0) as it, person(stage, it) as window:
+        clock = Clock()
+        async with gateway_with(tmp_path, clock=clock) as it, person(stage, it) as window:
             page = window.page
             word = (await it.create(prompt=PROMPT)).headers["x-reelgate-task-id"]
             await window.go(f"/dashboard/tasks/{word}")
             await expect(page.get_by_role("progressbar")).to_be_visible()
             await expect(page.locator(".timeline")).to_contain_text("sandbox accepted it")
+            clock.walk(3600)
             await page.locator("#follow video").wait_for()
             await expect(page.locator("#ledger")).to_contain_text("settle")  # and what stands beside it is as new
 

@@ -5,6 +5,7 @@ provokes on purpose it says with `expects`.
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,21 @@ SCREEN, TELEPHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844
 GRAVE = ("serious", "critical")
 _AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _WITHIN = ("data:", "blob:", "about:")
+
+
+def chromium() -> str:
+    """The browser's command. Skips the test where it is not installed."""
+    command = shutil.which("chromium")
+    if command is None:
+        pytest.skip("chromium is not installed: `make servers` does that, as far as it can here")
+    return command
+
+
+def axe() -> str:
+    """The text of axe-core. Skips the test where it is not installed."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: `make clients` does that, as far as it can here")
+    return AXE.read_text("utf-8")
 
 
 @asynccontextmanager
@@ -111,9 +127,7 @@ class Window:
 
     async def barriers(self) -> list[str]:
         """What keeps people out of this page, as far as axe can tell: each rule, its weight, and where."""
-        if not AXE.exists():
-            pytest.skip("axe-core is not installed: `make clients` does that, as far as it can here")
-        await self.page.evaluate(AXE.read_text("utf-8"))
+        await self.page.evaluate(axe())
         found: dict[str, Any] = await self.page.evaluate(
             "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}})", _AXE_RULES
         )
