@@ -4,7 +4,7 @@ Money is text with at least two decimals, in the configured currency; times are 
 for whoever has the admin key or the storage itself, and in no log.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -25,9 +25,9 @@ USAGE_S = 30 * 86_400.0
 _FILTERS = ("caller", "team", "model", "upstream")
 
 
-async def keys(desk: Desk) -> list[dict[str, Any]]:
-    """Every virtual key there is or was, with its money."""
-    issued = desk.admission.issued()
+async def keys(desk: Desk, some: Sequence[Issued] | None = None) -> list[dict[str, Any]]:
+    """Every virtual key there is or was, or some of them, with its money."""
+    issued = desk.admission.issued() if some is None else some
     budgets = {item.key.id: item.key.budget for item in issued}
     balances, _ = await desk.books.balances(budgets, {}, desk.clock())
     return [key(item, balances[item.key.id], desk.clock()) for item in issued]
@@ -178,7 +178,7 @@ def key(issued: Issued, money: Balance, now: float) -> dict[str, Any]:
     told = issued.key
     return {
         "id": told.id,
-        "state": _key_state(issued, now),
+        "state": key_state(issued, now),
         "source": "configuration" if issued.is_configured else "storage",
         "hint": issued.hint,
         "team": told.team,
@@ -193,6 +193,13 @@ def key(issued: Issued, money: Balance, now: float) -> dict[str, Any]:
         "budget": _budget(told.budget),
         "balance": balance(money, told.budget, now),
     }
+
+
+def key_state(issued: Issued, now: float) -> str:
+    """`active`, `expired` or `revoked`."""
+    if issued.revoked_at is not None:
+        return "revoked"
+    return "expired" if issued.key.expires_at is not None and issued.key.expires_at <= now else "active"
 
 
 def balance(money: Balance, budget: Budget | None, now: float) -> dict[str, Any]:
@@ -302,12 +309,6 @@ def _team(shown: Team, money: Balance, desk: Desk) -> dict[str, Any]:
         "budget": _budget(shown.budget),
         "balance": balance(money, shown.budget, desk.clock()),
     }
-
-
-def _key_state(issued: Issued, now: float) -> str:
-    if issued.revoked_at is not None:
-        return "revoked"
-    return "expired" if issued.key.expires_at is not None and issued.key.expires_at <= now else "active"
 
 
 def _budget(budget: Budget | None) -> dict[str, Any] | None:

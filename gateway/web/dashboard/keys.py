@@ -13,7 +13,7 @@ from gateway.flows import callers, overview
 from gateway.parts import Parts
 from gateway.periods import PERIODS
 from gateway.store import NameTaken, NameUnknown
-from gateway.virtual_keys import read_key, read_team, read_team_change
+from gateway.virtual_keys import Issued, read_key, read_team, read_team_change
 from gateway.web.dashboard.pages import NotThere, Page, Role, Visit, problems_of
 from gateway.web.exchange import Answer
 
@@ -88,7 +88,8 @@ class KeyDesk:
 
     async def _page(self, visit: Visit, *, status: int = 200, **values: Any) -> Answer:
         looked_for: Mapping[str, Any] = values.pop("looked_for", {})
-        found = [key for key in await overview.keys(self._parts) if _is_looked_for(key, looked_for)]
+        now = self._parts.clock()
+        found = [item for item in self._parts.admission.issued() if _is_looked_for(item, now, looked_for)]
         first = _first(looked_for.get("first"))
         nothing: Mapping[str, Any] = {
             **dict.fromkeys(("done", "made", "secret")),
@@ -97,7 +98,7 @@ class KeyDesk:
         return visit.page(
             "keys.html",
             status=status,
-            keys=found[first : first + LISTED_MAX],
+            keys=await overview.keys(self._parts, found[first : first + LISTED_MAX]),
             count=len(found),
             first=first,
             listed=LISTED_MAX,
@@ -111,13 +112,11 @@ class KeyDesk:
         )
 
 
-def _is_looked_for(key: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+def _is_looked_for(item: Issued, now: float, said: Mapping[str, Any]) -> bool:
     """By part of its name or its team's, and by its state; at first, those that open something."""
     part, state = str(said.get("name", "")).strip().lower(), said.get("state", STATES[0])
-    return (not part or part in key["id"].lower() or part in (key["team"] or "").lower()) and state in (
-        "",
-        key["state"],
-    )
+    is_named = not part or part in item.key.id.lower() or part in (item.key.team or "").lower()
+    return is_named and state in ("", overview.key_state(item, now))
 
 
 def _first(said: Any) -> int:
