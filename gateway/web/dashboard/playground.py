@@ -64,9 +64,8 @@ class Outcome:
     """What became of a form: a quote, a task, or what is wrong."""
 
     dialect: str = ""
-    body: str | None = None
-    """What a client of the dialect would send."""
     curl: str | None = None
+    """How a client of the dialect would send it."""
     quote: Quote | None = None
     task: dict[str, Any] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +93,6 @@ class Playground:
             outcome.dialect = _dialect(said)
             wish = _read(said)
             body = composing.compose(wish, outcome.dialect)
-            outcome.body = jsontext.write(composing.shortened(body)).decode()
             base_url = self._parts.settings.public_url or visit.exchange.base_url()
             outcome.curl = composing.curl(base_url, outcome.dialect, body)
             request = DIALECTS[outcome.dialect].parse(body)
@@ -151,7 +149,6 @@ class Playground:
             currency=self._parts.settings.currency,
             asks_for_key=visit.viewer.role is Role.OPERATOR and self._parts.admission.anyone is None,
             number=secrets.token_urlsafe(18),
-            body=outcome.body,
             curl=outcome.curl,
             quote=None if quoted is None else quoted.body,
             upstream_body=None if quoted is None else _shown_body(quoted),

@@ -50,10 +50,10 @@ async def with_history(it: World) -> dict[str, str]:
 
 @asynccontextmanager
 async def person(
-    stage: Stage, it: World, key: str = ADMIN_KEY, *, dark: bool = False, narrow: bool = False, script: bool = True
+    stage: Stage, it: World, key: str = ADMIN_KEY, *, narrow: bool = False, script: bool = True
 ) -> AsyncIterator[Window]:
     """Somebody who has logged in with this key."""
-    async with stage.window(it.base_url, dark=dark, narrow=narrow, script=script) as window:
+    async with stage.window(it.base_url, narrow=narrow, script=script) as window:
         await log_in(window, key)
         yield window
 

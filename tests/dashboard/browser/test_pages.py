@@ -1,4 +1,4 @@
-"""Every page, as somebody sees it: in light, in the dark, on a telephone, with the admin key and with a virtual one."""
+"""Every page, as somebody sees it: by day, by night, on a telephone, with the admin key and with a virtual one."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ from tests.dashboard.browser.scene import gateway_with, person, with_history
 from tests.dashboard.browser.window import Stage, Window
 from tests.world import ALICE
 
-KINDS = ({}, {"dark": True}, {"narrow": True})
 OF_HOLDERS = ("overview", "tasks", "task", "task-failed", "playground")
 
 
@@ -29,17 +28,17 @@ def pages(made: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=("light", "dark", "narrow"))
-def test_every_page_can_be_read_by_everybody(kind: dict[str, bool], stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("narrow", [False, True], ids=("screen", "telephone"))
+def test_every_page_can_be_read_by_everybody(narrow: bool, stage: Stage, tmp_path: Path) -> None:
     async def story() -> None:
         async with gateway_with(tmp_path) as it:
             made = await with_history(it)
-            async with stage.window(it.base_url, **kind) as stranger:
+            async with stage.window(it.base_url, narrow=narrow) as stranger:
                 await look(stranger, "login", "/dashboard/login")
-            async with person(stage, it, **kind) as operator:
+            async with person(stage, it, narrow=narrow) as operator:
                 for name, path in pages(made).items():
                     await look(operator, name, path)
-            async with person(stage, it, ALICE, **kind) as holder:
+            async with person(stage, it, ALICE, narrow=narrow) as holder:
                 for name in OF_HOLDERS:
                     await look(holder, f"holder-{name}", pages(made)[name])
 
@@ -47,9 +46,13 @@ def test_every_page_can_be_read_by_everybody(kind: dict[str, bool], stage: Stage
 
 
 async def look(window: Window, name: str, path: str) -> None:
-    """Open a page, keep its picture, and let nothing be in anybody's way."""
+    """Open a page, keep its pictures, and let nothing be in anybody's way, by day or by night."""
     await window.go(path)
-    await window.picture(name)
     assert not await window.is_wider_than_its_window(), path
-    if window.kind != "narrow":  # the same words in the same colours
-        assert await window.barriers() == [], path
+    if window.is_narrow:  # the same words in the same colours
+        await window.picture(f"{name}-narrow")
+        return
+    for scheme in ("light", "dark"):
+        await window.page.emulate_media(color_scheme=scheme)
+        await window.picture(f"{name}-{scheme}")
+        assert await window.barriers() == [], f"{path}, {scheme}"

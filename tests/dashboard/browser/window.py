@@ -76,20 +76,18 @@ class Stage:
         self.runner.run(whole())
 
     @asynccontextmanager
-    async def window(
-        self, base_url: str, *, dark: bool = False, narrow: bool = False, script: bool = True
-    ) -> AsyncIterator["Window"]:
+    async def window(self, base_url: str, *, narrow: bool = False, script: bool = True) -> AsyncIterator["Window"]:
         """A fresh profile with one tab; at its end, nothing untoward may have happened in it."""
         context = await self.browser.new_context(
             base_url=base_url,
-            color_scheme="dark" if dark else "light",
+            color_scheme="light",
             viewport=TELEPHONE if narrow else SCREEN,
             reduced_motion="reduce",
             java_script_enabled=script,
         )
         context.set_default_timeout(PROMPT_S * 1000)
         try:
-            window = Window(await context.new_page(), base_url, "narrow" if narrow else "dark" if dark else "light")
+            window = Window(await context.new_page(), base_url, narrow)
             window.listen()
             yield window
             assert window.troubles == [], window.troubles
@@ -103,7 +101,7 @@ class Window:
 
     page: Page
     base_url: str
-    kind: str
+    is_narrow: bool
     troubles: list[str] = field(default_factory=list)
     _expected: list[str] = field(default_factory=list)
 
@@ -123,7 +121,7 @@ class Window:
     async def picture(self, name: str) -> None:
         """Keep what is seen, for a person to look at."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        await self.page.screenshot(path=SCREENSHOTS / f"{name}-{self.kind}.png", full_page=True)
+        await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
     async def barriers(self) -> list[str]:
         """What keeps people out of this page, as far as axe can tell: each rule, its weight, and where."""
