@@ -1,6 +1,7 @@
 """What every command says of itself, what shells complete, and what is still readable in a window of 80 columns."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_help_says_what_a_command_does_and_shows_examples_that_fit(name: str, tm
 
 @pytest.mark.parametrize("line", sorted({line for lines in EXAMPLES.values() for line in lines}))
 def test_an_example_is_a_line_that_the_command_understands(line: str) -> None:
-    words = shlex.split(line.partition(" < ")[0])[1:]
+    words = shlex.split(re.split(" [<>] ", line)[0])[1:]
     group = typer.main.get_command(build(COMMANDS))
     context = group.make_context("reelgate", words)
     while hasattr(context.command, "resolve_command"):

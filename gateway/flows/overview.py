@@ -22,7 +22,7 @@ SUSPENSE = "suspense"
 """Stands beside the states of a task: those whose money waits for a person."""
 LIMIT, LIMIT_MAX = 50, 500
 USAGE_S = 30 * 86_400.0
-_FILTERS = ("caller", "team", "model", "upstream")
+FILTERS = ("caller", "team", "model", "upstream")
 
 
 async def keys(desk: Desk, some: Sequence[Issued] | None = None) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ async def usage(desk: Desk, said: Mapping[str, str], currency: str) -> dict[str,
     """What was spent and is held, by one of GROUPS, for all or for those that `said` names, and what every budget has
     left. Raises InvalidRequest."""
     now = desk.clock()
-    _refuse_others(said, ("by", *_FILTERS, "from", "to"))
+    _refuse_others(said, ("by", *FILTERS, "from", "to"))
     by = said.get("by", "key")
     if by not in GROUPS:
         raise InvalidRequest.at("by", "this cannot be grouped by", *GROUPS)
@@ -237,7 +237,7 @@ def _commands(shown: Task, evidence: str | None) -> list[str]:
 
 
 def _read_page(said: Mapping[str, str], now: float) -> tuple[Wanted, int, int | None]:
-    _refuse_others(said, ("state", *_FILTERS, "from", "to", "limit", "after"))
+    _refuse_others(said, ("state", *FILTERS, "from", "to", "limit", "after"))
     states = (*(state.value for state in State), SUSPENSE)
     state = said.get("state")
     if state is not None and state not in states:
@@ -257,7 +257,7 @@ def _read_page(said: Mapping[str, str], now: float) -> tuple[Wanted, int, int | 
 
 
 def _filters(said: Mapping[str, str]) -> dict[str, Any]:
-    return {name: said[name] for name in _FILTERS if name in said}
+    return {name: said[name] for name in FILTERS if name in said}
 
 
 def _limit(text: str | None) -> int:

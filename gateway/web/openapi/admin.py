@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.dialects import DIALECTS
-from gateway.flows.overview import LIMIT, LIMIT_MAX, SUSPENSE
+from gateway.flows.overview import FILTERS, LIMIT, LIMIT_MAX, SUSPENSE
 from gateway.periods import PERIODS
 from gateway.store import GROUPS
 from gateway.video import State
@@ -55,6 +55,10 @@ _KEY = (
     *("id", "state", "source", "hint", "team", "dialect", "models", "rpm", "max_tasks", "passthrough"),
     *("created_at", "expires_at", "revoked_at", "budget", "balance"),
 )
+_BOARD = (
+    *("at", "currency", "frozen_since", "today", "days", "tasks", "holds", "keys", "durations", "took", "latencies"),
+    *("failures", "errors", "going"),
+)
 _TASK = (
     *("id", "number", "state", "money", "caller", "team", "dialect", "model", "mode", "resolution", "duration"),
     *("prompt", "price", "currency", "upstream", "key", "upstream_id", "attempts", "progress", "failure"),
@@ -91,15 +95,16 @@ SCHEMAS: dict[str, Schema] = {
     "AdminTask": _told(*_TASK),
 }
 _SPAN: Schema = {"type": "string", "pattern": "^([1-9][0-9]{0,3}[dh]|[0-9]{1,10})$"}
+_OF: dict[str, Schema] = {name: {"type": "string"} for name in FILTERS}
 _FILTERS: dict[str, Schema] = {
     "state": {"type": "string", "enum": [*(state.value for state in State), SUSPENSE]},
-    **{name: {"type": "string"} for name in ("caller", "team", "model", "upstream")},
+    **_OF,
     "from": _SPAN,
     "to": _SPAN,
     "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
     "after": {"type": "string", "pattern": "^[1-9][0-9]{0,17}$"},
 }
-_USAGE: dict[str, Schema] = {"by": {"type": "string", "enum": list(GROUPS)}, "from": _SPAN, "to": _SPAN}
+_USAGE = {**_OF, "by": {"type": "string", "enum": list(GROUPS)}, "from": _SPAN, "to": _SPAN}
 
 
 def _ref(name: str) -> Schema:
@@ -138,6 +143,7 @@ def _paths() -> dict[str, dict[str, Any]]:
             "post": _operation("admin_create_team", "Make a team", team, 201, body="AdminTeamBody"),
             "put": _operation("admin_update_team", "Change a team's budget", team, body="AdminTeamChange"),
         },
+        "/admin/overview": {"get": _operation("admin_overview", "How things stand", _told(*_BOARD))},
         "/admin/usage": {"get": _operation("admin_usage", "What was spent, on what", usage, query=_USAGE)},
         "/admin/tasks": {
             "get": _operation("admin_tasks", "Tasks, newest first", _told("tasks", "next"), query=_FILTERS),
