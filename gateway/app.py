@@ -14,13 +14,14 @@ from starlette.types import ASGIApp
 from gateway import tracing
 from gateway.admission import Admission
 from gateway.archive import Archive
+from gateway.bounds import Bounds, Most
 from gateway.catalog import Catalog
 from gateway.config import Budget as BudgetConfig
 from gateway.config import Config, is_loopback
 from gateway.config import Upstream as UpstreamConfig
 from gateway.config import UpstreamKey as UpstreamKeyConfig
 from gateway.config import VirtualKey as VirtualKeyConfig
-from gateway.egress import Door
+from gateway.egress import Door, Kind
 from gateway.egress.listeners import Listener
 from gateway.egress.resolving import Resolve
 from gateway.flows import callbacks, callers, keeping, neighbours, queue, sweep, watch
@@ -110,7 +111,7 @@ async def gateway(
 
     Raises StorageRefused for a database that is not ours to use, StorageDown when it cannot be opened.
     """
-    metrics = Metrics()
+    metrics, bounds = Metrics(), Bounds(Most(**config.bounds.model_dump()))
     async with AsyncExitStack() as closing:
         await closing.enter_async_context(tracing.exporting())
         database = Database.open(config.storage.url.reveal())
@@ -130,7 +131,7 @@ async def gateway(
         parts = Parts(
             catalog=_catalog(config),
             upstreams=upstreams,
-            door=Door(opened=config.preflight.allow_private_networks, listeners=listeners, resolve=resolve),
+            door=_door(config, listeners, resolve),
             database=database,
             registry=registry,
             rests=Rests(database, presence.number),
@@ -144,13 +145,14 @@ async def gateway(
             admission=admission(config),
             archive=None if config.results.archive is None else Archive.open(config.results.archive),
             memory=Memory(),
+            bounds=bounds,
             metrics=metrics,
             stories=Stories(),
             settings=_settings(config, await registry.secret("links"), await registry.secret("hints")),
             clock=clock,
         )
         metrics.begin(parts.catalog.names())
-        metrics.mirror(upstreams.key_states)
+        metrics.mirror(upstreams.key_states, bounds)
         parts.stories.at_stop(parts.memory.wake_all)
         await neighbours.begin(parts)
         await callers.refresh(parts)
@@ -175,6 +177,7 @@ class Offline:
     upstreams: Upstreams
     door: Door
     memory: Memory
+    bounds: Bounds
     settings: Settings
     clock: Callable[[], float]
 
@@ -192,6 +195,7 @@ async def offline(config: Config, *, resolve: Resolve | None) -> AsyncIterator[O
             upstreams=upstreams,
             door=Door(opened=config.preflight.allow_private_networks, resolve=resolve),
             memory=Memory(),
+            bounds=Bounds(),
             settings=settings,
             clock=time.time,
         )
@@ -201,6 +205,18 @@ async def offline(config: Config, *, resolve: Resolve | None) -> AsyncIterator[O
 
 def _catalog(config: Config) -> Catalog:
     return Catalog.shipped(config.prices, forwards_unknown=config.preflight.unknown_models == "forward")
+
+
+def _door(config: Config, listeners: Sequence[Listener], resolve: Resolve | None) -> Door:
+    """The door with a place for whatever may be under way, so that nothing waits in front of it."""
+    bounds = config.bounds
+    at_once = {
+        Kind.IMAGE: bounds.probes,
+        Kind.CALLBACK: bounds.callbacks,
+        Kind.FILM: bounds.films + keeping.AT_ONCE,
+    }
+    opened = config.preflight.allow_private_networks
+    return Door(opened=opened, listeners=listeners, resolve=resolve, at_once=at_once)
 
 
 def _router(config: Config, parts: Parts) -> ASGIApp:

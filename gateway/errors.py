@@ -424,7 +424,7 @@ class Draining(GatewayError):
 
 
 class Crowded(GatewayError):
-    """There are as many connections as there may be: the same request can help, later."""
+    """As much of this is under way here as may be, and nothing of it was begun: the same request can help, later."""
 
     status = 503
     code = "crowded"

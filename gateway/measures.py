@@ -154,6 +154,14 @@ DECLARED: Sequence[Declared] = (
         "1 where storage answered this scrape; where it did not, 0, and what is read from it is left out.",
         across=Across.MIN,
     ),
+    _gauge(
+        "storage_figures_age_seconds",
+        "How old what is read from storage is here: at most ten seconds where storage answers late.",
+        unit="seconds",
+    ),
+    _counter("overload_refusals", "Work that was refused because as much of it was under way as may be.", "what"),
+    _gauge("under_way", "Places that are taken, of each kind of work that has a bound.", "what", across=Across.SUM),
+    _gauge("under_way_max", "Places that there are (`bounds` in the configuration).", "what", across=Across.SUM),
     _gauge("build_info", "Always 1; the label is the running version.", "version"),
 )
 ACROSS: Mapping[str, Across] = {declared.name: declared.across for declared in DECLARED}

@@ -4,8 +4,9 @@ Counters and histograms are the library's. Gauges say how things stand: those ab
 about to read the exposition, those about the keys are asked then.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.samples import Sample
@@ -21,6 +22,20 @@ from gateway.wire import CallRecord
 
 # A second series for every series, which says when the first one began.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # of a library that is otherwise typed
+
+
+class Bounded(Protocol):
+    """One kind of work of which only so much may be under way."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def taken(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+
 
 KeyStates = Callable[[], Iterable[tuple[str, str, KeyState]]]
 Samples = dict[tuple[str, ...], float]
@@ -46,6 +61,8 @@ class Metrics:
         self._gauges: dict[str, Samples] = {it.name: {} for it in DECLARED if it.kind is Kind.GAUGE}
         self._gauges["reelgate_build_info"] = {(__version__,): 1.0}
         self._key_states: KeyStates = tuple
+        self._bounds: Sequence[Bounded] = ()
+        self._refused: dict[str, int] = {}
         self._rates: dict[str, tuple[float, float]] = {}
         self._request_children: dict[tuple[str, str, int, str], Counter] = {}
         self._timing_children: dict[str, tuple[Histogram, Histogram]] = {}
@@ -63,9 +80,10 @@ class Metrics:
 
     # --- how things stand --------------------------------------------------------------------------------------------
 
-    def mirror(self, key_states: KeyStates) -> None:
-        """Read the keys whenever the metrics are scraped."""
+    def mirror(self, key_states: KeyStates, bounds: Iterable[Bounded]) -> None:
+        """Read the keys, and what is under way, whenever the metrics are scraped."""
         self._key_states = key_states
+        self._bounds = tuple(bounds)
 
     def count_tasks(self, counts: Mapping[State, int]) -> None:
         """How many tasks storage holds in each state, asked by whoever is about to read the exposition."""
@@ -99,6 +117,10 @@ class Metrics:
     def freeze(self, is_frozen: bool) -> None:
         """Whether creates are stopped, asked as the others."""
         self._gauges["reelgate_frozen"] = {(): float(is_frozen)}
+
+    def count_age(self, seconds: float) -> None:
+        """How old the others are."""
+        self._gauges["reelgate_storage_figures_age_seconds"] = {(): seconds}
 
     def storage_is_up(self) -> None:
         """The others could be asked."""
@@ -205,6 +227,11 @@ class Metrics:
             for upstream, key, state in self._key_states()
             for possible in KeyState
         }
+        self._gauges["reelgate_under_way"] = {(bound.what,): float(bound.taken) for bound in self._bounds}
+        self._gauges["reelgate_under_way_max"] = {(bound.what,): float(bound.most) for bound in self._bounds}
+        for bound in self._bounds:
+            self._count("overload_refusals", bound.what, by=bound.refused - self._refused.get(bound.what, 0))
+            self._refused[bound.what] = bound.refused
         return "".join(self._lines()).encode()
 
     def _count(self, name: str, *labels: str, by: float = 1) -> None:

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from gateway.admission import Admission
 from gateway.archive import Archive
+from gateway.bounds import Bounds
 from gateway.camera import Policy
 from gateway.catalog import Catalog
 from gateway.egress import Door
@@ -78,6 +79,8 @@ class Rules(Protocol):
     @property
     def memory(self) -> Memory: ...
     @property
+    def bounds(self) -> Bounds: ...
+    @property
     def settings(self) -> Settings: ...
     @property
     def clock(self) -> Callable[[], float]: ...
@@ -103,6 +106,7 @@ class Parts:
     admission: Admission
     archive: Archive | None
     memory: Memory
+    bounds: Bounds
     metrics: Metrics
     stories: Stories
     settings: Settings

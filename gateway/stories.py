@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.errors import GatewayError, StorageDown
 
@@ -80,3 +80,29 @@ class Stories:
         error = task.exception()
         if error is not None and not isinstance(error, GatewayError):
             log.error("a story ended with a bug", exc_info=error)
+
+
+class Question(Generic[Result]):
+    """What is asked again and again by people who cannot wait: under way once at most, and all of them join it."""
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Result]], stories: Stories) -> None:
+        self._ask = ask
+        self._stories = stories
+        self._under_way: asyncio.Task[Result] | None = None
+        self._asked_at = 0.0
+
+    async def answer(self, within_s: float) -> Result | None:
+        """The answer, or None where it takes longer. Raises what the question raises. An answer that came before one
+        asks is none."""
+        if self._under_way is None or self._under_way.done():
+            self._under_way = self._stories.start(self._ask(), may_be_cut=True)
+            self._asked_at = time.monotonic()
+        asked = self._under_way
+        await asyncio.wait((asked,), timeout=within_s)
+        return asked.result() if asked.done() and not asked.cancelled() else None
+
+    @property
+    def waits_s(self) -> float:
+        """For how long there has been no answer; 0 where nothing is asked."""
+        is_answered = self._under_way is None or self._under_way.done()
+        return 0.0 if is_answered else time.monotonic() - self._asked_at

@@ -105,10 +105,12 @@ class Upstreams:
         self._news = asyncio.Event()
         self._trust = ssl.create_default_context()
         # Transports, not clients: a client would carry cookies from one key's answers to another key's calls.
-        self._free = httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False)
+        # Each upstream has its own, so that one which answers late keeps no connection from another's calls.
+        self._free = {name: httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False) for name in self._by_name}
 
     async def close(self) -> None:
-        await self._free.aclose()
+        for transport in self._free.values():
+            await transport.aclose()
 
     def sellers(self, model: Model) -> list[Upstream]:
         return [upstream for upstream in self._by_name.values() if upstream.sells(model)]
@@ -505,7 +507,7 @@ class Upstreams:
         started = perf_counter()
         outcome = "look_failed"
         try:
-            reply = await exchange(self._free, call, upstream.secrets[key_id](), upstream.timeouts)
+            reply = await exchange(self._free[upstream.name], call, upstream.secrets[key_id](), upstream.timeouts)
             outcome = f"{reply.status // 100}xx"
         except errors.UpstreamError as error:
             raise errors.LookFailed(error.message, row="P") from None

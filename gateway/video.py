@@ -121,8 +121,8 @@ class VideoRequest:
         )
 
     def fingerprint(self) -> str:
-        """Equal for two requests exactly if their parsed fields are; 64 hex digits."""
-        text = json.dumps(self.canonical(), ensure_ascii=True, separators=(",", ":"))
+        """Equal for two requests exactly if their parsed fields are; 64 hex digits. It is that of what is kept, too."""
+        text = json.dumps(self.to_keep().canonical(), ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

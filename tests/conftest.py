@@ -12,6 +12,7 @@ from gateway.errors import StorageDown
 from gateway.flows import poll
 from gateway.store import Database
 from gateway.store.audit import audit
+from gateway.web import operations
 
 MAY_NOT_SKIP = "REELGATE_TESTS_MAY_NOT_SKIP"
 
@@ -26,6 +27,12 @@ settings.load_profile("reelgate")
 def _looks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a look found is told by the poll that caused it, also where the machine is slower than any upstream."""
     monkeypatch.setitem(poll.look.__kwdefaults__, "within_s", 60.0)
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what storage says is told by the scrape that asked."""
+    monkeypatch.setattr(operations, "WITHIN_S", 60.0)
 
 
 @pytest.fixture(autouse=True)

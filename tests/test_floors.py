@@ -25,6 +25,7 @@ FLOORS: list[dict[str, set[str]]] = [
         "memory": set(),
         "stories": set(),
         "admission": set(),
+        "bounds": set(),
         "logs": set(),
     },
     {"parts": set(), "flows": {"parts"}},

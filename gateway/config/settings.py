@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.bounds import Most
 from gateway.config.values import (
     Amount,
     BaseUrl,
@@ -212,6 +213,21 @@ class Queue(Section):
     max_wait_s: Seconds = 3600
 
 
+class Bounds(Section):
+    """How much of each kind of work may be under way at once, in each process."""
+
+    creates: Count = Most.creates
+    body_bytes: Count = Most.body_bytes
+    probes: Count = Most.probes
+    looks: Count = Most.looks
+    waits: Count = Most.waits
+    streams: Count = Most.streams
+    films: Count = Most.films
+    passthrough: Count = Most.passthrough
+    callbacks: Count = Most.callbacks
+    listings: Count = Most.listings
+
+
 class Passthrough(Section):
     """Where every other /v1 route goes; None is nowhere, because such a route can spend money that nobody counts."""
 
@@ -245,6 +261,7 @@ class Config(Section):
     passthrough: Annotated[
         Passthrough, BeforeValidator(_passthrough_off, json_schema_input_type=Passthrough | None)
     ] = Passthrough()
+    bounds: Bounds = Bounds()
     prices: PriceList = Field(default_factory=lambda: MappingProxyType({}))
 
 

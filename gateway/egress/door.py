@@ -19,7 +19,7 @@ from gateway.egress.listeners import Listener, is_ours
 from gateway.egress.networks import Network, is_public, is_within
 from gateway.egress.policies import POLICIES, Kind, Policy
 from gateway.egress.refusals import EgressRefused, Reason, Refusal
-from gateway.egress.resolving import Resolve, Resolver
+from gateway.egress.resolving import LookupsFull, Resolve, Resolver
 from gateway.egress.urls import IPAddress, Url, follow, judge_url
 
 log = logging.getLogger("reelgate.egress")
@@ -82,7 +82,8 @@ class Door:
     """The way to addresses that others name. Everything it says no to is an EgressRefused.
 
     `opened` are the networks that need not be public, where any port and plain http may be used; `listeners` our own
-    sockets. `resolve` and `network` are the machine's unless they are given.
+    sockets. `resolve` and `network` are the machine's unless they are given. `at_once` says of a kind how many may be
+    in the door at the same time, where that is not the policy's own number.
     """
 
     def __init__(
@@ -93,20 +94,23 @@ class Door:
         resolve: Resolve | None = None,
         network: httpcore.AsyncNetworkBackend | None = None,
         trust: ssl.SSLContext | None = None,
+        at_once: Mapping[Kind, int] | None = None,
     ) -> None:
         self._opened = tuple(opened)
         self._listeners = tuple(listeners)
-        self._resolve = resolve or Resolver().resolve
+        # For each kind its own, so that names which nobody answers for hold up only what is named in the same way.
+        self._resolve = {kind: resolve or Resolver().resolve for kind in Kind}
         self._network = network or httpcore.AnyIOBackend()
         self._trust = trust or ssl.create_default_context()
-        self._places = {kind: asyncio.Semaphore(policy.at_once_max) for kind, policy in POLICIES.items()}
+        most = {kind: policy.at_once_max for kind, policy in POLICIES.items()} | dict(at_once or {})
+        self._places = {kind: asyncio.Semaphore(count) for kind, count in most.items()}
 
     async def vet(self, url: str, kind: Kind) -> None:
         """Judge an address and look its name up, within `RESOLVE_S` and without connecting to it."""
         attempt = _Attempt(kind)
         with _told(attempt):
             attempt.url = read = judge_url(url, characters_max=attempt.policy.characters_max)
-            await self._judge(read, attempt.policy)
+            await self._judge(read, kind)
 
     @asynccontextmanager
     async def probe(
@@ -169,7 +173,7 @@ class Door:
             attempt.url = url = judge_url(text, characters_max=policy.characters_max)
             if before is not None and url.origin != before.origin:
                 request = replace(request, headers=_without_credentials(request.headers))
-            addresses = await self._judge(url, policy, is_own=url.origin == own_origin)
+            addresses = await self._judge(url, attempt.kind, is_own=url.origin == own_origin)
             async with AsyncExitStack() as hop:
                 response = await self._send(url, addresses, request, hop)
                 location = _location(response) if policy.redirects_max else None
@@ -179,12 +183,12 @@ class Door:
             text = follow(url, location)
         raise Refusal(Reason.REDIRECT, f"more than {policy.redirects_max}")
 
-    async def _judge(self, url: Url, policy: Policy, *, is_own: bool = False) -> tuple[IPAddress, ...]:
+    async def _judge(self, url: Url, kind: Kind, *, is_own: bool = False) -> tuple[IPAddress, ...]:
         """The addresses of a host, every one of which may be connected to. Raises Refusal."""
-        need = None if is_own else _need(url, policy)
+        need = None if is_own else _need(url, POLICIES[kind])
         if need is not None and not self._opened:
             raise Refusal(need)  # no answer could help, so the name server is not asked
-        addresses = (url.address,) if url.address is not None else await self._look_up(url.host)
+        addresses = (url.address,) if url.address is not None else await self._look_up(url.host, kind)
         for address in addresses:
             if is_ours(address, url.port, self._listeners):
                 raise Refusal(Reason.OWN, str(address))
@@ -196,10 +200,12 @@ class Door:
                 raise Refusal(Reason.ADDRESS, str(address))
         return addresses
 
-    async def _look_up(self, name: str) -> tuple[IPAddress, ...]:
+    async def _look_up(self, name: str, kind: Kind) -> tuple[IPAddress, ...]:
         try:
             async with asyncio.timeout(RESOLVE_S):
-                addresses = await self._resolve(name)
+                addresses = await self._resolve[kind](name)
+        except LookupsFull:
+            raise Refusal(Reason.BUSY, "too many look-ups") from None
         except OSError as error:  # also when time is over
             raise Refusal(Reason.UNRESOLVED, str(error)) from None
         if not addresses:

@@ -18,23 +18,33 @@ from gateway.egress.urls import IPAddress
 Resolve = Callable[[str], Awaitable[tuple[IPAddress, ...]]]
 """From a name to all of its addresses, in the order in which to try them. Raises OSError when there are none."""
 
-LOOKUPS_MAX = 64  # threads that only wait; the exchanges that need one are limited too
+# Threads that only wait. Four times as many as there are probes: one caller's share of those, given up after three
+# seconds each, leaves no more than this behind at a name server that is silent for ten.
+LOOKUPS_MAX = 256
+
+
+class LookupsFull(OSError):
+    """As many look-ups are under way as may be; this one was not begun."""
 
 
 class Resolver:
     """The machine's own way of looking up names. `resolve` is a `Resolve`."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(LOOKUPS_MAX)
+        self._under_way = 0
 
     async def resolve(self, name: str) -> tuple[IPAddress, ...]:
-        """All addresses of a name. A caller who stops waiting leaves the thread its place until it is done."""
-        await self._places.acquire()
+        """All addresses of a name. A caller who stops waiting leaves the thread its place until it is done.
+
+        Raises LookupsFull at once where there is no place.
+        """
+        if self._under_way >= LOOKUPS_MAX:
+            raise LookupsFull("too many look-ups are under way")
         loop = asyncio.get_running_loop()
         found: asyncio.Future[tuple[IPAddress, ...]] = loop.create_future()
 
         def settle(addresses: tuple[IPAddress, ...], error: OSError | None) -> None:
-            self._places.release()
+            self._under_way -= 1
             if found.done():
                 return
             if error is None:
@@ -47,10 +57,11 @@ class Resolver:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
                 loop.call_soon_threadsafe(settle, addresses, error)
 
+        self._under_way += 1
         try:
             threading.Thread(target=work, name="egress-lookup", daemon=True).start()
         except RuntimeError:  # the machine has no more threads
-            self._places.release()
+            self._under_way -= 1
             raise OSError("no thread for a look-up") from None
         return await found
 

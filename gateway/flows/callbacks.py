@@ -6,12 +6,13 @@ attempt, so that all of them say the same, byte for byte, under the same id. Att
 a redirect, no answer within the time that `Door.post` allows.
 
 The storage's outbox says what is due, to all processes alike, and lends each letter for a while (`store/outbox.py`).
-Of those that are due, so many are out at once, and so many of them to one host: one that is dead holds up nobody else.
+Of those that are due, so many are out at once (`bounds.callbacks`), so many of them to one host, and so many of one
+caller: a host that is dead holds up nobody else, and a caller all of whose hosts are dead holds up no other caller.
 """
 
 import asyncio
 import logging
-from collections import Counter
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,14 +23,14 @@ from gateway.egress import EgressRefused
 from gateway.flows import content
 from gateway.parts import Parts
 from gateway.signing import webhook_headers
-from gateway.store import Fate, Letter
+from gateway.store import Fate, Letter, Out
 from gateway.video import Task
 
 log = logging.getLogger("reelgate.callbacks")
 
 RETRY_AFTER_S: Sequence[float] = (1.0, 2.0, 4.0)  # each after the failure of the attempt before it
-PLACES = 48  # fewer than the door lets through, so that no letter spends its ten seconds in front of it
-HOST_PLACES = 8  # six dead hosts would have to come together to hold up a seventh
+HOST_PLACES = 8  # three dead hosts take what a caller may have
+CALLER_SHARE = 0.5  # of the places; the other half is for those whose hosts answer
 LEASE_S = 15.0  # the ten seconds of an attempt, and what storage may take before and after it
 IDLE_S = 1.0  # another process may have ended a task, or died with a letter
 GATHER_S = 0.02  # what comes together is taken together
@@ -43,11 +44,12 @@ async def run(parts: Parts) -> None:
 
 
 class Courier:
-    """Who of this process is on the way with a letter, and to which host."""
+    """Who of this process is on the way with a letter, to which host and for which caller."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._out = Counter[str]()
+        places = parts.bounds.callbacks.most
+        self._out = Out(places, min(HOST_PLACES, places), math.ceil(places * CALLER_SHARE))
 
     async def go_round(self) -> None:
         """Set out with what is due, and rest until there is something to do."""
@@ -57,33 +59,34 @@ class Courier:
 
     async def set_out(self) -> list[asyncio.Task[None]]:
         """Begin every attempt that is due and has a place."""
-        places, parts = PLACES - self._out.total(), self._parts
-        if places == 0 or parts.stories.is_draining:
+        parts = self._parts
+        if self._out.places == 0 or parts.stories.is_draining:
             return []
         now = parts.clock()
-        due_at = await parts.outbox.next_due_at(self._full_hosts())
+        due_at = await parts.outbox.next_due_at(self._out)
         if due_at is None or due_at > now:  # the usual case needs no write
             return []
-        letters = await parts.outbox.take(places, HOST_PLACES, self._out, now, now + LEASE_S)
-        self._out.update(letter.host for letter in letters)
+        letters = await parts.outbox.take(self._out, now, now + LEASE_S)
+        for letter in letters:
+            self._out.set_out(letter.host, letter.task.caller)
+            parts.bounds.callbacks.move(letter.task.caller, 1)
         return [parts.stories.start(self._carry(letter)) for letter in letters]
 
     async def _carry(self, letter: Letter) -> None:
+        caller = letter.task.caller
         try:
             await deliver(letter, self._parts)
         finally:
-            self._out[letter.host] -= 1
+            self._parts.bounds.callbacks.move(caller, -1)
+            self._out.come_back(letter.host, caller)
             self._parts.memory.letters.ring()
 
     async def _rest_s(self) -> float:
         """Until the next letter falls due for which there is a place; whoever comes back rings."""
-        if self._out.total() >= PLACES or self._parts.stories.is_draining:
+        if self._out.places == 0 or self._parts.stories.is_draining:
             return IDLE_S
-        due_at = await self._parts.outbox.next_due_at(self._full_hosts())
+        due_at = await self._parts.outbox.next_due_at(self._out)
         return IDLE_S if due_at is None else min(IDLE_S, max(0.0, due_at - self._parts.clock()))
-
-    def _full_hosts(self) -> list[str]:
-        return [host for host, count in self._out.items() if count >= HOST_PLACES]
 
 
 async def deliver(letter: Letter, parts: Parts) -> None:

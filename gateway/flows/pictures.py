@@ -16,7 +16,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.egress import POLICIES, Answer, EgressRefused, Kind
+from gateway.egress import POLICIES, Answer, EgressRefused, Kind, Reason
 from gateway.errors import Problem
 from gateway.images import BYTES_END, HEAD_BYTES_MAX, Finding, HeaderReader, judge, judge_inline
 from gateway.parts import Rules
@@ -59,7 +59,7 @@ async def judge_pictures(
     A link whose image cannot be seen is a problem in `strict` and a warning in `lenient`.
     """
     given = {name: str(getattr(request, name)) for name in names}
-    links = [image for image in given.values() if not _is_inline(image)]
+    links = [image for image in given.values() if is_link(image)]
     pictures = dict(zip(links, await _see_all(links, rules), strict=True))
     problems: list[Problem] = []
     warnings: list[str] = []
@@ -113,7 +113,7 @@ async def _see(link: str, rules: Rules) -> Picture | _Hidden:
 
 
 async def see(link: str, rules: Rules) -> Picture:
-    """What is behind a link now. Raises Unseen."""
+    """What is behind a link now. Raises Unseen, and Crowded where we ask about too many."""
     kept: Kept | None = rules.memory.pictures.get(link)
     if kept is not None and not 0 <= rules.clock() - kept.kept_at < KEPT_S:
         kept = None
@@ -126,6 +126,8 @@ async def see(link: str, rules: Rules) -> Picture:
             _keep(link, picture, answer, rules)
             return picture
     except EgressRefused as refused:
+        if refused.reason is Reason.BUSY:
+            raise rules.bounds.probes.refuse() from None
         raise Unseen(refused.message) from None
 
 
@@ -169,5 +171,6 @@ def _unseen(detail: str) -> Unseen:
     return Unseen(POLICIES[Kind.IMAGE].sentence)
 
 
-def _is_inline(image: str) -> bool:
-    return image[:5].lower() == "data:"
+def is_link(image: str) -> bool:
+    """Whether an image is behind an address; else it is in the request itself."""
+    return image[:5].lower() != "data:"

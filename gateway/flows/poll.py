@@ -112,10 +112,17 @@ async def _read_again(task: Task, parts: Parts) -> Task:
 
 
 async def look(task: Task, parts: Parts, *, within_s: float | None = LOOK_WAIT_S) -> Task:
-    """Join the look that is under way, or begin one; what is known of the task then, at the latest in `within_s`."""
+    """Join the look that is under way, or begin one; what is known of the task then, at the latest in `within_s`.
+
+    Where there is no place for another look, least of all at an upstream that is slow, that is what is known now.
+    """
     watch = parts.memory.watch(task.id)
     if watch.under_way is None:
+        place = parts.bounds.looks.try_to_take(task.upstream)
+        if place is None:
+            return parts.memory.tasks.get(task.id, task)
         watch.under_way = parts.stories.start(_look(task, watch, parts), may_be_cut=True)
+        place.hand_to(watch.under_way)
     await asyncio.wait((watch.under_way,), timeout=within_s)
     return parts.memory.tasks.get(task.id, task)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from gateway.camera import Linted, lint
 from gateway.catalog import Model, filled_in, judge, matches
 from gateway.dialects import DIALECTS
-from gateway.egress import EgressRefused, Kind
+from gateway.egress import EgressRefused, Kind, Reason
 from gateway.errors import InvalidRequest, ModelNotAllowed, Problem, UnknownModel
-from gateway.flows.pictures import FIELDS, judge_pictures
+from gateway.flows.pictures import FIELDS, is_link, judge_pictures
 from gateway.money import render_micros
 from gateway.parts import Rules
 from gateway.video import Caller, Offer, VideoRequest
@@ -39,7 +39,7 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, pric
     """Judge a request by the catalog, its images and addresses, the upstreams, the caller's rights, and the most it may
     cost (millionths).
 
-    Raises InvalidRequest, UnknownModel or ModelNotAllowed.
+    Raises InvalidRequest, UnknownModel, ModelNotAllowed, or Crowded where too many addresses are asked about already.
     """
     model = _find_model(request, parts)
     if not matches(model.name, caller.models):
@@ -56,7 +56,10 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, pric
     images = [name for name in FIELDS if getattr(request, name) is not None] if parts.settings.images != "off" else []
     if images or request.callback_url is not None:
         spoken_of = {problem.param for problem in problems}
-        more, said = await _judge_addresses(request, [name for name in images if name not in spoken_of], parts)
+        asked = [name for name in images if name not in spoken_of]
+        addresses = sum(is_link(getattr(request, name)) for name in asked) + (request.callback_url is not None)
+        with parts.bounds.probes.take(caller.key_id, addresses):
+            more, said = await _judge_addresses(request, asked, parts)
         problems += more
         warnings += said
     filled = None if offer is None else filled_in(request, offer)
@@ -142,6 +145,8 @@ async def _judge_callback(url: str, parts: Rules) -> list[Problem]:
     try:
         await parts.door.vet(url, Kind.CALLBACK)
     except EgressRefused as refused:
+        if refused.reason is Reason.BUSY:
+            raise parts.bounds.probes.refuse() from None
         return [Problem("callback_url", refused.message)]
     return []
 

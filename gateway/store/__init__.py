@@ -40,7 +40,7 @@ from gateway.store.journal import Journal, Kept
 from gateway.store.lane import RuleBroken
 from gateway.store.leases import LEASE_S, Leases, Others
 from gateway.store.moves import CANCELLED, ReceiptTaken, Verdict, Wait, WrongState
-from gateway.store.outbox import Fate, Letter, Outbox
+from gateway.store.outbox import Fate, Letter, Out, Outbox
 from gateway.store.preparing import NEWEST_REVISION, SchemaRefused, SchemaTooNew, migrate, prepare, revision_of
 from gateway.store.presence import Presence
 from gateway.store.registry import Registry
@@ -68,6 +68,7 @@ __all__ = [
     "NameTaken",
     "NameUnknown",
     "Others",
+    "Out",
     "Outbox",
     "Presence",
     "ReceiptTaken",

@@ -119,7 +119,7 @@ class Books:
 
     async def page(self, wanted: Wanted, limit: int, after: int | None = None) -> list[Task]:
         """The tasks asked for, newest first; with `after`, those that are older than that one."""
-        return await self._db.read(partial(page, wanted=wanted, limit=limit, after=after))
+        return await self._db.survey(partial(page, wanted=wanted, limit=limit, after=after))
 
     async def story(self, task_id: int) -> Story | None:
         """The whole story of a task."""
@@ -127,30 +127,30 @@ class Books:
 
     async def usage(self, by: str, wanted: Wanted) -> dict[str, Usage]:
         """What the tasks asked for cost, by one of GROUPS; "" are those without a team."""
-        return await self._db.read(partial(usage, by=by, wanted=wanted))
+        return await self._db.survey(partial(usage, by=by, wanted=wanted))
 
     async def failures(self, since: float) -> list[Trouble]:
         """Why tasks have failed that were ordered since then, the most frequent cause first."""
-        return await self._db.read(partial(failures, since=since))
+        return await self._db.survey(partial(failures, since=since))
 
     async def refusals(self, routes: Collection[Route]) -> dict[Route, Refusal]:
         """What each of these upstream keys was last refused with, as far as that is not long ago."""
-        return await self._db.read(partial(refusals, routes=routes))
+        return await self._db.survey(partial(refusals, routes=routes))
 
     async def going(self, limit: int) -> list[Task]:
         """Finished films that are not kept, those first that were finished first."""
-        return await self._db.read(partial(going, limit=limit))
+        return await self._db.survey(partial(going, limit=limit))
 
     async def took(self, at_most: int, since: float) -> list[tuple[float, float]]:
         """Of the completed ones among the newest tasks: when each was ordered, and how many seconds its film took from
         the upstream's acceptance. Of the newest alone, so that it costs the same however many there are."""
-        return await self._db.read(partial(took, at_most=at_most, since=since))
+        return await self._db.survey(partial(took, at_most=at_most, since=since))
 
     async def balances(
         self, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float
     ) -> tuple[dict[str, Balance], dict[str, Balance]]:
         """The balance of every one of these keys and teams, in the current stretch of its budget."""
-        return await self._db.read(partial(_balances, keys=keys, teams=teams, now=now))
+        return await self._db.survey(partial(_balances, keys=keys, teams=teams, now=now))
 
     async def totals(self, keys: Mapping[str, Budget | None], teams: Mapping[str, Budget | None], now: float) -> Totals:
         """How things stand in all, with the balances of these keys and teams."""
@@ -158,7 +158,7 @@ class Books:
         def ask(connection: Connection) -> Totals:
             return totals(connection, *_balances(connection, keys, teams, now))
 
-        return await self._db.read(ask)
+        return await self._db.survey(ask)
 
 
 def page(connection: Connection, wanted: Wanted, limit: int, after: int | None) -> list[Task]:

@@ -6,7 +6,8 @@ after a deadlock or a lost connection), so it leaves nothing behind but its outc
 
 SQLite: writes go to one thread that commits all waiting steps together (one fsync for the group), reads to a few
 threads beside it. PostgreSQL: a few connections write side by side, with other replicas too, so what must not happen at
-once is locked by name (`locks.py`); a few more read.
+once is locked by name (`locks.py`); a few more read. What reads many rows (lists, sums) has a thread of its own on
+both, so that no person who looks at a year's usage holds up the read of a single task.
 
 Storage failures come out as StorageDown (FAILURES T15). After StorageDown from `run`, the step did not happen; the one
 exception is a PostgreSQL that goes away while it commits, when nobody knows (`postgres.py`, rule 4).
@@ -52,6 +53,7 @@ class Kind:
     path: Path
     writers: Sequence[Worker]
     readers: Sequence[Worker]
+    surveyors: Sequence[Worker]
     write_group_max: int
     read_group_max: int
     patient: Callable[[bool], Worker]
@@ -61,7 +63,7 @@ class Kind:
 class Database:
     """One database and the threads that work on it. Made by `open`, ended by `close`."""
 
-    def __init__(self, url: URL, kind: Kind, writes: Lane, reads: Lane) -> None:
+    def __init__(self, url: URL, kind: Kind, writes: Lane, reads: Lane, surveys: Lane) -> None:
         self.url = url
         """Its address; holds the password, and does not print it."""
         self.name = kind.name
@@ -71,6 +73,7 @@ class Database:
         self._kind = kind
         self._writes = writes
         self._reads = reads
+        self._surveys = surveys
 
     @classmethod
     def open(
@@ -91,9 +94,10 @@ class Database:
         kind = _KINDS[at.drivername](at, busy_timeout_s, group_max)
         writes = Lane("store-writer", kind.writers, waiting_max=waiting_max, group_max=kind.write_group_max)
         reads = Lane("store-reader", kind.readers, waiting_max=waiting_max, group_max=kind.read_group_max)
-        writes.start()
-        reads.start()
-        return cls(at, kind, writes, reads)
+        surveys = Lane("store-surveyor", kind.surveyors, waiting_max=waiting_max, group_max=1)
+        for lane in (writes, reads, surveys):
+            lane.start()
+        return cls(at, kind, writes, reads, surveys)
 
     @property
     def is_writable(self) -> bool:
@@ -113,6 +117,10 @@ class Database:
         Never waits for a writer.
         """
         return await self._reads.run(step)
+
+    async def survey(self, step: Step[T]) -> T:
+        """Like `read`, for a step that looks at many rows: one at a time, beside all other reads."""
+        return await self._surveys.run(step)
 
     async def run_apart(self, step: Step[T]) -> T:
         """Like `run`, on a connection of its own and for as long as it takes: for what is done once, at the start."""
@@ -138,6 +146,7 @@ class Database:
         """Finish what waits and close the database. Steps that come later get StorageDown."""
         await self._writes.close()
         await self._reads.close()
+        await self._surveys.close()
 
 
 def _write_nothing(connection: Connection) -> None:
@@ -160,6 +169,7 @@ def _sqlite(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
         path=Path(at.database),
         writers=[SqliteWorker(at, writes=True, busy_timeout_s=busy_timeout_s)],
         readers=[SqliteWorker(at, writes=False, busy_timeout_s=busy_timeout_s) for _ in range(_READERS)],
+        surveyors=[SqliteWorker(at, writes=False, busy_timeout_s=busy_timeout_s)],
         write_group_max=group_max,
         read_group_max=READ_GROUP_MAX,
         patient=lambda writes: SqliteWorker(at, writes=writes, busy_timeout_s=busy_timeout_s),
@@ -179,6 +189,7 @@ def _postgresql(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
         path=Path(f"reelgate-{at.database}"),
         writers=[PostgresWorker(engine, writes=True) for _ in range(_POSTGRES_WRITERS)],
         readers=[PostgresWorker(engine, writes=False) for _ in range(_POSTGRES_READERS)],
+        surveyors=[PostgresWorker(engine, writes=False)],
         write_group_max=1,  # what one worker takes, the others cannot do meanwhile
         read_group_max=READ_GROUP_MAX,
         patient=lambda writes: PostgresWorker(engine_of(at, is_patient=True), writes=writes),

@@ -9,8 +9,7 @@ written down names its number.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -21,12 +20,13 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, and_, func, in
 from gateway import ids
 from gateway.store.database import Database
 from gateway.store.queries import find
-from gateway.store.schema import outbox
+from gateway.store.schema import outbox, tasks
 from gateway.video import Task
 
 _LOOKED_AT_ONCE = 256  # letters that are due; more of them in one look would only be the same few hosts'
 # Spelt out, and not as a parameter: SQLite uses an index on some rows only where it can see that they are meant.
 _IS_DUE = outbox.c.state == literal_column("'due'")
+_OF_TASK = tasks.c.id == outbox.c.task_id
 
 
 class Fate(StrEnum):
@@ -62,22 +62,53 @@ class Letter:
         return self.task.request.callback_url or ""
 
 
+@dataclass(frozen=True, slots=True)
+class Out:
+    """The letters that are on the way, and how many may be: in all, to one host, and of one caller."""
+
+    most: int
+    host_most: int
+    caller_most: int
+    hosts: Counter[str] = field(default_factory=Counter)
+    callers: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def places(self) -> int:
+        """How many more may be on the way."""
+        return self.most - self.hosts.total()
+
+    def has_place(self, host: str, caller: str) -> bool:
+        return self.places > 0 and self.hosts[host] < self.host_most and self.callers[caller] < self.caller_most
+
+    def full_hosts(self) -> list[str]:
+        return [host for host, count in self.hosts.items() if count >= self.host_most]
+
+    def full_callers(self) -> list[str]:
+        return [caller for caller, count in self.callers.items() if count >= self.caller_most]
+
+    def set_out(self, host: str, caller: str) -> None:
+        self.hosts[host] += 1
+        self.callers[caller] += 1
+
+    def come_back(self, host: str, caller: str) -> None:
+        self.hosts[host] -= 1
+        self.callers[caller] -= 1
+
+
 class Outbox:
     """The letters of one database, for all processes that share it. Any method may raise StorageDown."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def next_due_at(self, without: Collection[str]) -> float | None:
-        """When the next letter falls due that goes to none of these hosts; None where none will."""
-        return await self._db.read(partial(_next_due_at, without=without))
+    async def next_due_at(self, out: Out) -> float | None:
+        """When the next letter falls due that has a place beside those that are out; None where none will."""
+        return await self._db.read(partial(_next_due_at, out=out))
 
-    async def take(self, most: int, host_most: int, out: Mapping[str, int], now: float, until: float) -> list[Letter]:
-        """Letters that are due, longest first, for whoever calls to deliver before `until`.
-
-        No host gets more than `host_most` at once; `out` says how many each already has.
-        """
-        return await self._db.run(partial(_take, most=most, host_most=host_most, out=out, now=now, until=until))
+    async def take(self, out: Out, now: float, until: float) -> list[Letter]:
+        """Letters that are due and have a place beside those that are out, longest first, for whoever calls to deliver
+        before `until`. `out` is left as it was."""
+        return await self._db.run(partial(_take, out=out, now=now, until=until))
 
     async def keep_body(self, letter: Letter) -> bool:
         """Write down what every attempt will say. False where somebody else has taken the letter meanwhile."""
@@ -108,22 +139,20 @@ def write(connection: Connection, task: Task, now: float) -> None:
     )
 
 
-def _next_due_at(connection: Connection, without: Collection[str]) -> float | None:
-    query = select(outbox.c.due_at).where(_IS_DUE).order_by(outbox.c.due_at).limit(1)
-    return connection.execute(_to_others(query, without)).scalar_one_or_none()
+def _next_due_at(connection: Connection, out: Out) -> float | None:
+    query = select(outbox.c.due_at).join(tasks, _OF_TASK).where(_IS_DUE).order_by(outbox.c.due_at).limit(1)
+    return connection.execute(_beside(query, out)).scalar_one_or_none()
 
 
-def _take(
-    connection: Connection, most: int, host_most: int, out: Mapping[str, int], now: float, until: float
-) -> list[Letter]:
+def _take(connection: Connection, out: Out, now: float, until: float) -> list[Letter]:
     taken: list[Letter] = []
-    counts = Counter(out)
-    while len(taken) < most:
-        full = [host for host, count in counts.items() if count >= host_most]
-        due = connection.execute(_to_others(_DUE.where(outbox.c.due_at <= now), full)).all()
-        for task_id, number, host in due:
-            if len(taken) < most and counts[host] < host_most:
-                counts[host] += 1
+    # A step may run more than once, so what it takes is counted in a copy.
+    then = replace(out, hosts=out.hosts.copy(), callers=out.callers.copy())
+    while then.places > 0:
+        due = connection.execute(_beside(_DUE.where(outbox.c.due_at <= now), then)).all()
+        for task_id, number, host, caller in due:
+            if then.has_place(host, caller):
+                then.set_out(host, caller)
                 taken.append(_take_one(connection, task_id, number, until))
         if len(due) < _LOOKED_AT_ONCE:
             break
@@ -153,17 +182,24 @@ def _is(task_id: int, number: int) -> ColumnElement[bool]:
     return and_(outbox.c.task_id == task_id, outbox.c.number == number)
 
 
-def _to_others(query: Select[Any], hosts: Collection[str]) -> Select[Any]:
-    return query.where(outbox.c.host.not_in(hosts)) if hosts else query
+def _beside(query: Select[Any], out: Out) -> Select[Any]:
+    """Without the letters that have no place beside those that are out."""
+    hosts, callers = out.full_hosts(), out.full_callers()
+    if hosts:
+        query = query.where(outbox.c.host.not_in(hosts))
+    if callers:
+        query = query.where(tasks.c.caller.not_in(callers))
+    return query
 
 
 # What another process is just taking is passed over, where it does not lock the whole database anyway.
 _DUE = (
-    select(outbox.c.task_id, outbox.c.number, outbox.c.host)
+    select(outbox.c.task_id, outbox.c.number, outbox.c.host, tasks.c.caller)
+    .join(tasks, _OF_TASK)
     .where(_IS_DUE)
     .order_by(outbox.c.due_at)
     .limit(_LOOKED_AT_ONCE)
-    .with_for_update(skip_locked=True)
+    .with_for_update(skip_locked=True, of=outbox)
 )
 
 

@@ -73,7 +73,7 @@ class Registry:
         When the claim finds that it was opened before, that task comes back and nothing is changed. Raises KeyReused,
         QueueFull, and BudgetSpent, TooFast or TooManyTasks where the caller's own limits forbid one more.
         """
-        route = None if isinstance(place, Wait) else place
+        route, kept = None if isinstance(place, Wait) else place, request.to_keep()
         task = Task(
             id=0,
             state=State.QUEUED if route is None else State.OPENED,
@@ -81,8 +81,8 @@ class Registry:
             caller=caller.key_id,
             team=caller.team,
             dialect=request.dialect,
-            request=request.to_keep(),
-            fingerprint=request.fingerprint(),
+            request=kept,
+            fingerprint=kept.fingerprint(),
             mode=offer.mode,
             price=offer.price,
             currency=currency,
@@ -310,7 +310,7 @@ class Registry:
 
     async def state_counts(self) -> dict[State, int]:
         """How many tasks stand in each state; states without tasks are there with 0."""
-        return await self._db.read(queries.state_counts)
+        return await self._db.survey(queries.state_counts)
 
     async def balances(self, caller: Caller, now: float) -> tuple[Balance, Balance]:
         """What the key, and its team (without one: the key), may spend and have spent in the current period."""

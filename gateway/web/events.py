@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from gateway import ids
-from gateway.errors import GatewayError, TooFast
+from gateway.errors import GatewayError
 from gateway.flows import wait
 from gateway.parts import Parts
 from gateway.video import Task
@@ -23,7 +23,6 @@ from gateway.web.videos import Videos
 from gateway.web.waiting import tag_of
 
 PING_S = 15.0
-STREAMS_MAX = 5_000  # some 20 KiB each, and a file descriptor
 STREAM_MAX_S = 3_600.0  # a reader comes back by itself; keys and rights are looked at anew then
 STALL_S = 60.0
 COME_BACK_MS = 3_000
@@ -42,7 +41,6 @@ class Events:
         self._parts = parts
         self._tasks = tasks
         self._videos = videos
-        self._open = 0
 
     def events(self, speakers: Sequence[str]) -> Handler:
         """What becomes of a task, as it becomes. `speakers` is whose path it is, if any."""
@@ -54,21 +52,16 @@ class Events:
             known = exchange.header(b"last-event-id")
             if task.is_final and known == self._id(task, speaker, exchange):
                 return Answer(204, b"")
-            if self._open >= STREAMS_MAX:
-                raise TooFast("too many streams are open here", retry_after=COME_BACK_MS // 1000)
+            place = self._parts.bounds.streams.take(task.caller if exchange.caller is None else exchange.caller.key_id)
             headers = [
                 (b"content-type", b"text/event-stream; charset=utf-8"),
                 (b"cache-control", b"no-cache, no-transform"),
                 (b"x-accel-buffering", b"no"),  # a proxy that collects what it passes on would keep the news to itself
                 (b"x-reelgate-task-id", ids.word(task.id).encode()),
             ]
-            self._open += 1
-            return Stream(200, headers, self._told(task, speaker, known, exchange), self._closed, stall_s=STALL_S)
+            return Stream(200, headers, self._told(task, speaker, known, exchange), place.aclose, stall_s=STALL_S)
 
         return handle
-
-    async def _closed(self) -> None:
-        self._open -= 1
 
     async def _told(self, task: Task, speaker: str, known: str | None, exchange: Exchange) -> AsyncIterator[bytes]:
         parts, started = self._parts, time.monotonic()

@@ -81,14 +81,17 @@ class Films:
 async def streamed(task: Task, exchange: Exchange, parts: Parts, *, is_download: bool = False) -> Stream:
     """The finished film, or the range of it that is asked for: to be played, or to be saved as a file.
 
-    Whoever asks has the right to it. Raises NotReady, ResultExpired, or LookFailed.
+    Whoever asks has the right to it. Raises NotReady, ResultExpired, LookFailed, or Crowded.
     """
-    stack = AsyncExitStack()
+    holder = task.caller if exchange.caller is None else exchange.caller.key_id
     started = perf_counter()
-    found = await stack.enter_async_context(content.film(task, _byte_range(exchange), parts))
+    async with AsyncExitStack() as stack:
+        stack.enter_context(parts.bounds.films.take(holder))
+        found = await stack.enter_async_context(content.film(task, _byte_range(exchange), parts))
+        opened = stack.pop_all()
     exchange.waiting.total_s += perf_counter() - started
     headers = _headers(task, found, is_download=is_download)
-    return Stream(found.status, headers, found.chunks, stack.aclose, stall_s=STALL_S)
+    return Stream(found.status, headers, found.chunks, opened.aclose, stall_s=STALL_S)
 
 
 def _byte_range(exchange: Exchange) -> str | None:

@@ -13,6 +13,7 @@ from gateway.errors import InvalidRequest
 from gateway.flows import passthrough
 from gateway.flows.passthrough import Body
 from gateway.parts import Parts
+from gateway.video import Caller
 from gateway.web.choice import told_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, Stream
 from gateway.web.surface import unless_left
@@ -41,8 +42,9 @@ class Passthrough:
             scope = exchange.scope
             target = passthrough.target_of(scope["raw_path"].removeprefix(prefix.encode()), scope["query_string"])
             passthrough.upstream_of(self._parts)
-            passthrough.allow(self._tasks.admit(exchange))
-            return await self._pass_on(exchange, target)
+            caller = self._tasks.admit(exchange)
+            passthrough.allow(caller)
+            return await self._pass_on(exchange, target, caller)
 
         return handle
 
@@ -54,7 +56,8 @@ class Passthrough:
             if not _wants_upstream(exchange) or exchange.caller is None or not isinstance(answer, Answer):
                 return answer
             started = perf_counter()
-            theirs = await unless_left(passthrough.list_models(exchange.caller, self._parts), exchange)
+            with self._parts.bounds.passthrough.take(exchange.caller.key_id):
+                theirs = await unless_left(passthrough.list_models(exchange.caller, self._parts), exchange)
             exchange.waiting.total_s += perf_counter() - started
             merged = jsontext.read_object(answer.body)
             known = {model["id"] for model in merged["data"]}
@@ -63,8 +66,9 @@ class Passthrough:
 
         return handle
 
-    async def _pass_on(self, exchange: Exchange, target: bytes) -> Stream:
+    async def _pass_on(self, exchange: Exchange, target: bytes, caller: Caller) -> Stream:
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._parts.bounds.passthrough.take(caller.key_id))
             inbox = Inbox(exchange.receive)
             stack.push_async_callback(inbox.close)
             exchange.receive = inbox.receive

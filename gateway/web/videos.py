@@ -1,11 +1,13 @@
 """The client routes of videos: create, read, list, delete, credits, and the models there are."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
 from gateway import ids, jsontext
+from gateway.bounds import Place
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Lister, View
 from gateway.errors import InvalidRequest
@@ -47,6 +49,7 @@ class Videos:
         self._parts = parts
         self._tasks = tasks
         self._settings = settings
+        self._parsing = asyncio.Lock()
 
     def create(self, speakers: Sequence[str], *, takes_forms: bool) -> Handler:
         """Order a video. `speakers` are the dialects that claim the path."""
@@ -54,13 +57,23 @@ class Videos:
 
         async def handle(exchange: Exchange) -> Answer:
             caller = self._tasks.admit(exchange)
+            bounds = self._parts.bounds
+            with bounds.creates.take(caller.key_id) as place, bounds.body_bytes.take(caller.key_id, 0) as weight:
+                return await create(exchange, caller, place, weight)
+
+        async def create(exchange: Exchange, caller: Caller, place: Place, weight: Place) -> Answer:
             choose = partial(
                 choose_dialect, exchange, speakers, pinned=caller.dialect, default=settings.default_dialect
             )
             exchange.dialect = choose(body={})  # what is wrong with the body itself is said in this one
             wishes, is_dry_run = read_wishes(exchange), wants_dry_run(exchange)
             body = await read_body(
-                exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s, takes_forms=takes_forms
+                exchange,
+                bytes_max=settings.body_bytes_max,
+                within_s=settings.body_within_s,
+                takes_forms=takes_forms,
+                weight=weight,
+                parsing=self._parsing,
             )
             exchange.dialect = choose(body=body)
             dialect = DIALECTS[exchange.dialect]
@@ -71,6 +84,8 @@ class Videos:
                 quoted = await quote(request, caller, self._parts, wishes.price_max)
                 return Answer(200, jsontext.write(quoted.body), self._reasons(quoted))
             submission = submit(request, caller, self._parts, wishes)
+            for held in (place, weight):
+                held.hand_to(submission.outcome)
             try:
                 task = await submission.answer(settings.answer_within_s)
             finally:
@@ -96,7 +111,12 @@ class Videos:
             task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
             wait_s = wanted_wait_s(exchange)
             if wait_s is not None and not task.is_final:
-                task = await self._awaited(task, wait_s, exchange)
+                place = self._parts.bounds.waits.try_to_take(task.caller)
+                if place is None:  # a preference, which need not be honoured (RFC 7240, 2)
+                    wait_s = None
+                else:
+                    with place:
+                        task = await self._awaited(task, wait_s, exchange)
             answer = self.rendered(task, speaker, exchange)
             if wait_s is not None:
                 answer = replace(answer, headers=[*answer.headers, (b"preference-applied", b"wait=%d" % wait_s)])

@@ -11,10 +11,11 @@ import pytest
 from standardwebhooks import Webhook
 
 from gateway import ids
+from gateway.bounds import Most
 from gateway.egress import Reason
 from gateway.errors import StorageDown
-from gateway.flows.callbacks import HOST_PLACES, LEASE_S, PLACES, Courier
-from gateway.store import Letter, Outbox
+from gateway.flows.callbacks import HOST_PLACES, LEASE_S, Courier
+from gateway.store import Letter, Out, Outbox
 from gateway.video import Failure, Look, Money, Receipt, Status
 from tests.callbacks.world import FILM, HOOK, SECRET, Clock, office, until
 from tests.store.conftest import World
@@ -124,13 +125,13 @@ def test_a_host_that_never_answers_holds_up_nobody_else(world: World, run: Run) 
             for _ in range(300):
                 await it.ended(url="https://dead.example/hook")
             it.clock.walk(1)
-            for number in range(2 * PLACES):
+            for number in range(2 * Most.callbacks):
                 await it.ended(url=f"https://host-{number % 7}.example/hook")
             attempts: set[asyncio.Task[None]] = set()
-            while sum("dead" not in visit.url for visit in it.door.visits) < 2 * PLACES:
+            while sum("dead" not in visit.url for visit in it.door.visits) < 2 * Most.callbacks:
                 attempts |= set(await it.courier.set_out())
                 await asyncio.wait(attempts, return_when=asyncio.FIRST_COMPLETED)
-                assert sum(not attempt.done() for attempt in attempts) <= PLACES
+                assert sum(not attempt.done() for attempt in attempts) <= Most.callbacks / 2
             hosts = Counter(visit.url for visit in it.door.visits)
             assert hosts["https://dead.example/hook"] == HOST_PLACES
             for attempt in attempts:
@@ -207,7 +208,7 @@ def test_one_who_comes_back_too_late_changes_nothing_any_more(world: World, run:
             (slow,) = await it.courier.set_out()
             await until(lambda: it.door.visits)
             it.clock.walk(LEASE_S)  # the machine slept
-            (letter,) = await it.outbox.take(1, 1, {}, it.clock(), it.clock() + LEASE_S)
+            (letter,) = await it.outbox.take(Out(1, 1, 1), it.clock(), it.clock() + LEASE_S)
             it.door.is_open.set()
             await slow
             assert world.execute("SELECT failures, taken FROM outbox") == [(0, 2)]

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import StorageDown
-from gateway.store import CANCELLED, Fate, Outbox, Registry, Verdict, Wait
-from gateway.video import Failure, Look, Money, Receipt, State, Status, Task
+from gateway.store import CANCELLED, Fate, Out, Outbox, Registry, Verdict, Wait
+from gateway.video import Caller, Failure, Look, Money, Receipt, State, Status, Task
 from tests.callbacks.world import FILM, HOOK
 from tests.store.conftest import NOW, World
 
@@ -19,9 +19,9 @@ REFUSED = Verdict("rate_limited", "H20", 429)
 FAILURE = Failure("upstream_error", "it failed")
 
 
-async def _running(world: World, registry: Registry, url: str | None = HOOK) -> Task:
+async def _running(world: World, registry: Registry, url: str | None = HOOK, caller: Caller | None = None) -> Task:
     request = replace(world.request, callback_url=url)
-    task = await world.opened(registry, request=request)
+    task = await world.opened(registry, request=request, **({} if caller is None else {"caller": caller}))
     return await registry.start(task, Receipt(f"u-{task.id}"), NOW)
 
 
@@ -137,11 +137,11 @@ def test_what_is_taken_is_nobody_elses_until_its_time_is_over(world: World, run:
         async with world.database() as db:
             await _completed(world, Registry(db))
             outbox = Outbox(db)
-            assert await outbox.take(9, 9, {}, LATER - 0.001, LATER + 15) == []
-            (first,) = await outbox.take(9, 9, {}, LATER, LATER + 15)
-            assert await outbox.next_due_at([]) == LATER + 15
-            assert await outbox.take(9, 9, {}, LATER + 14.999, LATER + 30) == []
-            (second,) = await outbox.take(9, 9, {}, LATER + 15, LATER + 30)
+            assert await outbox.take(Out(9, 9, 9), LATER - 0.001, LATER + 15) == []
+            (first,) = await outbox.take(Out(9, 9, 9), LATER, LATER + 15)
+            assert await outbox.next_due_at(Out(9, 9, 9)) == LATER + 15
+            assert await outbox.take(Out(9, 9, 9), LATER + 14.999, LATER + 30) == []
+            (second,) = await outbox.take(Out(9, 9, 9), LATER + 15, LATER + 30)
             assert (first.id, first.url) == (second.id, second.url)
             # What the first one does now changes nothing.
             before = world.everything()
@@ -151,7 +151,7 @@ def test_what_is_taken_is_nobody_elses_until_its_time_is_over(world: World, run:
             assert world.everything() == before
             assert await outbox.keep_body(replace(second, body=b"{}"))
             assert await outbox.end(second, Fate.DELIVERED, "200", LATER + 16)
-            assert await outbox.next_due_at([]) is None
+            assert await outbox.next_due_at(Out(9, 9, 9)) is None
             assert not await outbox.end(second, Fate.GIVEN_UP, "500", LATER + 17), "it is over"
 
     run(story)
@@ -166,10 +166,30 @@ def test_no_host_gets_more_than_its_share_however_long_its_queue(world: World, r
                 await registry.note(task.id, Look(Status.COMPLETED, link=FILM), LATER)
             task = await _running(world, registry, "https://quiet.example/hook")
             await registry.note(task.id, Look(Status.COMPLETED, link=FILM), LATER + 1)
-            taken = await outbox.take(20, 3, {"crowded.example:8443": 1}, LATER + 2, LATER + 20)
+            out = Out(21, 3, 21, Counter({"crowded.example:8443": 1}), Counter({"alice": 1}))
+            taken = await outbox.take(out, LATER + 2, LATER + 20)
             assert Counter(letter.host for letter in taken) == {"crowded.example:8443": 2, "quiet.example:https": 1}
-            assert len(await outbox.take(5, 100, {}, LATER + 2, LATER + 20)) == 5
-            assert await outbox.next_due_at(["crowded.example:8443"]) == LATER + 20
+            assert len(await outbox.take(Out(5, 100, 5), LATER + 2, LATER + 20)) == 5
+            full = Out(99, 3, 99, Counter({"crowded.example:8443": 3}))
+            assert await outbox.next_due_at(full) == LATER + 20
+
+    run(story)
+
+
+def test_no_caller_gets_more_than_its_share_however_many_hosts_it_names(world: World, run: Run) -> None:
+    async def story() -> None:
+        async with world.database() as db:
+            registry, outbox = Registry(db), Outbox(db)
+            for number in range(300):
+                task = await _running(world, registry, f"https://dead-{number}.example/hook")
+                await registry.note(task.id, Look(Status.COMPLETED, link=FILM), LATER)
+            task = await _running(world, registry, "https://quiet.example/hook", Caller("bob"))
+            await registry.note(task.id, Look(Status.COMPLETED, link=FILM), LATER + 1)
+            taken = await outbox.take(Out(20, 3, 10), LATER + 2, LATER + 20)
+            assert Counter(letter.task.caller for letter in taken) == {"alice": 10, "bob": 1}
+            full = Out(20, 3, 10, callers=Counter({"alice": 10}))
+            assert await outbox.take(full, LATER + 2, LATER + 20) == []
+            assert await outbox.next_due_at(full) == LATER + 20
 
     run(story)
 
@@ -182,10 +202,10 @@ def test_two_who_take_at_the_same_time_never_get_the_same_letter(world: World, r
                 task = await _running(world, registry, f"https://host-{number % 5}.example/")
                 await registry.note(task.id, Look(Status.COMPLETED, link=FILM), LATER)
             takers = [Outbox(db) for db in (one, other) for _ in range(4)]
-            rounds = await asyncio.gather(*(taker.take(10, 10, {}, LATER, LATER + 15) for taker in takers))
+            rounds = await asyncio.gather(*(taker.take(Out(10, 10, 10), LATER, LATER + 15) for taker in takers))
             taken = [letter.id for letters in rounds for letter in letters]
             assert len(taken) == len(set(taken))
-            while letters := await takers[0].take(10, 10, {}, LATER, LATER + 15):
+            while letters := await takers[0].take(Out(10, 10, 10), LATER, LATER + 15):
                 taken += [letter.id for letter in letters]
             assert len(set(taken)) == len(taken) == 60
 

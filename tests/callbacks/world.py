@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+from gateway.bounds import Bounds
 from gateway.egress import EgressRefused, Reason
 from gateway.flows.callbacks import Courier
 from gateway.memory import Memory
@@ -153,6 +154,7 @@ def make_office(base: Any, database: Database, clock: Clock, **settings: Any) ->
         upstreams=Upstreams(),
         archive=None,
         memory=Memory(),
+        bounds=Bounds(),
         metrics=Metrics(),
         stories=Stories(),
         settings=Settings(link_secret=b"links", **settings),

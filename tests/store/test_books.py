@@ -311,6 +311,8 @@ class _Counting:
 
         return await self._db.read(listening)
 
+    survey = read
+
 
 def test_a_page_among_many_tasks_is_found_by_an_index(file: World, run: Run) -> None:
     questions = [

@@ -166,16 +166,14 @@ def test_whoever_may_not_read_the_task_may_not_follow_it(tmp_path: Path) -> None
     asyncio.run(scenario())
 
 
-def test_there_is_a_limit_to_how_many_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "STREAMS_MAX", 2)
-
+def test_there_is_a_limit_to_how_many_follow(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, RARELY, speed=SLOW, on_socket=True) as it:
+        async with world(tmp_path, f"{RARELY}\nbounds: {{streams: 3}}", speed=SLOW, on_socket=True) as it:
             word = id_of(await it.create())
             path = f"/v1/tasks/{word}/events"
             async with following(it, word), following(it, word):
                 refused = await it.http.get(path, headers=bearer(ALICE))
-                assert (refused.status_code, refused.headers["retry-after"]) == (429, "3")
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "3")
 
             async with asyncio.timeout(PROMPT_S):  # the places of those who left
                 while True:

@@ -31,6 +31,8 @@ CLOSED: dict[str, set[str]] = {
     "resolution": {"768P"},
     "version": {__version__},
     "virtual_key": {"alice", "bob"},
+    "what": {"creates", "body_bytes", "probes", "looks", "waits", "streams", "films", "passthrough", "callbacks"}
+    | {"listings"},
     "kind": {"status_word", "known_id"},
     "money": {"held", "suspended"},
 }
