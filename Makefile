@@ -44,6 +44,7 @@ soak: $(VENV)/.dev
 	REELGATE_SOAK=1 $(BIN)/python -m pytest tests/openapi/test_calls.py
 	$(BIN)/python -m tests.callbacks.soak --letters 10000
 	REELGATE_KILLS=200 $(BIN)/python -m pytest tests/life/test_kill_under_load.py
+	$(BIN)/python -m tests.soak --minutes 60
 
 # Pins for every supported Python and platform in one file each, with hashes and without the address of any index.
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet

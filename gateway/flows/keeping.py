@@ -26,29 +26,31 @@ DROPPED_AT_ONCE = 100
 
 async def run(parts: Parts) -> None:
     """Keep what is finished, until cancelled."""
-    tidied_at = 0.0
+    tidied_at, under_way = 0.0, set[asyncio.Task[bool]]()
 
     async def step() -> None:
         nonlocal tidied_at
-        kept = await keep_due(parts)
+        under_way.update(await begin_due(parts, AT_ONCE - len(under_way)))
         if parts.clock() - tidied_at >= TIDY_EVERY_S:
             tidied_at = parts.clock()
             await drop_expired(parts)
             await parts.registry.forget_films(parts.clock() - LINK_LIFE_S)
-        if kept < AT_ONCE:
+        if not under_way:
             await asyncio.sleep(EVERY_S)
+            return
+        done, _ = await asyncio.wait(under_way, timeout=EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+        under_way.difference_update(done)
 
     await parts.stories.repeat(step)
 
 
-async def keep_due(parts: Parts) -> int:
-    """Fetch what is due now; returns how many films were kept."""
-    archive = parts.archive
-    if archive is None or parts.stories.is_draining:
-        return 0
-    claimed = await parts.registry.claim_films(parts.clock(), lease_s=LEASE_S, limit=AT_ONCE)
-    kept = await asyncio.gather(*(_keep(task, tries, parts) for task, tries in claimed))
-    return sum(kept)
+async def begin_due(parts: Parts, places: int) -> list[asyncio.Task[bool]]:
+    """Begin to fetch what is due now, as far as there are places; each tells whether the film was kept. One whose host
+    is slow keeps its own place, and nobody else's."""
+    if parts.archive is None or parts.stories.is_draining or places == 0:
+        return []
+    claimed = await parts.registry.claim_films(parts.clock(), lease_s=LEASE_S, limit=places)
+    return [parts.stories.start(_keep(task, tries, parts), may_be_cut=True) for task, tries in claimed]
 
 
 async def drop_expired(parts: Parts) -> int:
@@ -56,15 +58,17 @@ async def drop_expired(parts: Parts) -> int:
     keep_s, archive = parts.settings.keep_s, parts.archive
     if archive is None or keep_s is None:
         return 0
-    late = await parts.registry.expired_films(parts.clock() - keep_s, limit=DROPPED_AT_ONCE)
-    for task_id in late:
-        try:
-            await archive.drop(ids.word(task_id))
-        except ArchiveFailed as error:
-            log.warning("the archive keeps more than it should: %s", error)
-            return 0
-        await parts.registry.lose_film(task_id)
-    return len(late)
+    dropped, before = 0, parts.clock() - keep_s
+    while late := await parts.registry.expired_films(before, limit=DROPPED_AT_ONCE):
+        for task_id in late:
+            try:
+                await archive.drop(ids.word(task_id))
+            except ArchiveFailed as error:
+                log.warning("the archive keeps more than it should: %s", error)
+                return dropped
+            await parts.registry.lose_film(task_id)
+            dropped += 1
+    return dropped
 
 
 async def _keep(task: Task, tries: int, parts: Parts) -> bool:

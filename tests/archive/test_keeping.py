@@ -1,16 +1,22 @@
 """Every finished film is fetched once, and served when its link is dead."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
-from gateway import ids
+from gateway import ids, sandbox
 from gateway.flows import keeping
 from gateway.parts import Parts
+from tests.fakes.upstream import FakeUpstream, accept, look
+from tests.overload.world import eventually
+from tests.passthrough.upstream import Upstream, Visit
 from tests.world import World, world
+
+FILM = (Path(sandbox.__file__).parent / "films" / "768P-6.mp4").read_bytes()
 
 
 def config(place: tuple[str, Path], **results: Any) -> str:
@@ -18,13 +24,24 @@ def config(place: tuple[str, Path], **results: Any) -> str:
     return f"results: {{{told}}}"
 
 
+async def keep_due(parts: Parts) -> None:
+    """Fetch what is due now."""
+    await asyncio.gather(*await keeping.begin_due(parts, keeping.AT_ONCE))
+
+
 async def until_kept(parts: Parts, word: str) -> bool | None:
     number = ids.number_of(word)
     assert number is not None
     async with asyncio.timeout(60):
         while (await parts.registry.film_is_kept(number)) is None:
-            await keeping.keep_due(parts)
+            await keep_due(parts)
             await asyncio.sleep(0.02)
+    return await parts.registry.film_is_kept(number)
+
+
+async def film_is_kept(parts: Parts, word: str) -> bool | None:
+    number = ids.number_of(word)
+    assert number is not None
     return await parts.registry.film_is_kept(number)
 
 
@@ -71,7 +88,7 @@ def test_a_film_that_cannot_be_fetched_is_tried_again_later_and_counted(tmp_path
             assert number is not None
             async with asyncio.timeout(60):
                 while not await it.parts.database.read(tries_in_vain):
-                    await keeping.keep_due(it.parts)
+                    await keep_due(it.parts)
                     await asyncio.sleep(0.02)
             assert await it.parts.registry.film_is_kept(number) is None
             assert await it.parts.registry.claim_films(it.parts.clock(), lease_s=1, limit=9) == []
@@ -101,6 +118,47 @@ def test_a_film_is_kept_for_as_long_as_the_configuration_says(place: tuple[str, 
     asyncio.run(story())
 
 
+def test_all_that_was_kept_for_long_enough_goes_however_much_it_is(
+    place: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "DROPPED_AT_ONCE", 2)
+
+    async def story() -> None:
+        async with world(tmp_path, config(place, keep_s=0.001)) as it:
+            for _ in range(5):
+                assert await until_kept(it.parts, await it.finished_film())
+            await asyncio.sleep(0.01)
+            assert await keeping.drop_expired(it.parts) == 5
+            assert list(place[1].rglob("*.mp4")) == []
+
+    asyncio.run(story())
+
+
+def test_a_film_whose_host_is_slow_holds_up_no_other(tmp_path: Path) -> None:
+    async def show(visit: Visit) -> None:
+        await visit.read()
+        if "stuck" in visit.target:
+            await visit.start(200, [("Content-Type", "video/mp4")])
+            await visit.is_left()
+        else:
+            await visit.answer(200, FILM, [("Content-Type", "video/mp4")])
+
+    async def story() -> None:
+        good = keeping.AT_ONCE * 2
+        async with Upstream(show) as host, FakeUpstream([accept() for _ in range(good + 1)]) as fake:
+            fake.looks.append(look("completed", results=[f"{host.url}/stuck.mp4"]))
+            fake.looks.extend(look("completed", results=[f"{host.url}/good.mp4"]) for _ in range(good))
+            opened = 'preflight: {images: "off", allow_private_networks: ["127.0.0.0/8"]}\n'
+            settings = opened + config((str(tmp_path / "films"), tmp_path))
+            async with world(tmp_path, settings, upstream=fake.url) as it:
+                stuck, *others = [await it.finished_film() for _ in range(good + 1)]
+                for word in others:
+                    await eventually(partial(film_is_kept, it.parts, word))
+                assert not await film_is_kept(it.parts, stuck)
+
+    asyncio.run(story())
+
+
 def test_two_processes_never_fetch_the_same_film(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:
@@ -119,7 +177,7 @@ def test_without_an_archive_films_are_only_counted(tmp_path: Path, place: tuple[
     async def story() -> None:
         async with world(tmp_path) as it:
             await it.finished_film()
-            assert await keeping.keep_due(it.parts) == 0
+            assert await keeping.begin_due(it.parts, keeping.AT_ONCE) == []
             assert "reelgate_results_expiring 1.0" in (await it.http.get("/metrics")).text
             assert not place[1].exists()
 

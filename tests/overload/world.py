@@ -36,7 +36,7 @@ async def assert_refused(it: World, what: str, answer: httpx.Response, *, is_cre
     assert float(line.rpartition(" ")[2]) >= 1
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(holds: Callable[[], Awaitable[object]]) -> None:
     """Ask until it is so."""
     async with asyncio.timeout(PROMPT_S):
         while True:
