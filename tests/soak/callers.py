@@ -56,7 +56,7 @@ FATES: Mapping[str, int] = {
 BAD: tuple[Mapping[str, Any], ...] = (
     {"model": "nobody"},
     {"duration": 7},
-    {"prompt": ""},
+    {"prompt": 7},
     {"prompt": "p" * 50_000},
     {"image_urls": ["http://10.0.0.1/a.png"]},
     {"unheard_of": {"a": [1, 2, {"b": None}]}},
