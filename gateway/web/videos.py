@@ -108,10 +108,11 @@ class Videos:
 
         async def handle(exchange: Exchange) -> Answer:
             exchange.dialect = speaker
-            task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
+            caller = self._tasks.admit(exchange)
+            task = await self._tasks.find(exchange, caller, query_id)
             wait_s = wanted_wait_s(exchange)
             if wait_s is not None and not task.is_final:
-                place = self._parts.bounds.waits.try_to_take(task.caller)
+                place = self._parts.bounds.waits.try_to_take(caller.key_id)
                 if place is None:  # a preference, which need not be honoured (RFC 7240, 2)
                     wait_s = None
                 else:
