@@ -185,6 +185,7 @@ LABELS: Mapping[str, str] = {
     "fault": "`caller`, `policy` (whoever runs this gateway decided it), `upstream`, `gateway`",
     "reason": "a code of the gateway's own list (`gateway/errors.py`); of a failure, one of those listed in "
     "`gateway/measures.py`, or `other`",
+    "what": "a name from `bounds` in the configuration",
     "upstream": "a name from `upstreams` in the configuration",
     "key": "an id from `upstreams[].keys` in the configuration, never the key",
     "operation": "`submit`, `poll`, `locate`, `upload`, `balance`, `passthrough`",
