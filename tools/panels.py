@@ -252,6 +252,27 @@ ROWS: Mapping[str, Sequence[Panel]] = {
     ),
     "Gateway": (
         Panel(
+            "Places taken, of those there are",
+            "timeseries",
+            SHARE,
+            [("sum by (what) (reelgate_under_way) / sum by (what) (reelgate_under_way_max)", "{{what}}")],
+            width=12,
+        ),
+        Panel(
+            "Refused for want of a place",
+            "timeseries",
+            PER_S,
+            _per_s("reelgate_overload_refusals_total", "what"),
+            width=6,
+        ),
+        Panel(
+            "Age of what storage says",
+            "timeseries",
+            "s",
+            [("max(reelgate_storage_figures_age_seconds)", "age")],
+            width=6,
+        ),
+        Panel(
             "Answers, by status",
             "timeseries",
             PER_S,
