@@ -79,7 +79,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
     return value
 
 
-async def _read(exchange: Exchange, bytes_max: int, within_s: float, weight: Place | None) -> bytes:
+async def _read(exchange: Exchange, bytes_max: int, within_s: float, weight: Place | None = None) -> bytes:
     length = exchange.header(b"content-length") or ""
     # ASCII, because "²" is a digit to Python; cut, because it refuses to read numbers of more than 4,300 digits.
     told = int(length[:19]) if length.isascii() and length.isdigit() else 0

@@ -104,7 +104,8 @@ class Dashboard:
             handler = page.read.get(viewer.role)
             if handler is None:
                 raise NotThere("there is no such page for you")
-            return await handler(Visit(exchange, viewer, exchange.query(), self._renderer))
+            with self._parts.bounds.listings.take(viewer.name):
+                return await handler(Visit(exchange, viewer, exchange.query(), self._renderer))
 
         return handle
 
@@ -134,11 +135,13 @@ class Dashboard:
         if viewer is None:  # a stranger's body is not read
             return None, {}
         settings = self._settings
-        said = await (
-            read_long_form(exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s)
-            if takes_files
-            else read_form(exchange)
-        )
+        if takes_files:
+            with self._parts.bounds.body_bytes.take(viewer.name, 0) as weight:
+                said = await read_long_form(
+                    exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s, weight=weight
+                )
+        else:
+            said = await read_form(exchange)
         require_token(exchange, said, viewer.csrf)
         said.pop("csrf", None)
         return viewer, said

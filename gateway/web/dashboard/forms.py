@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateway.bounds import Place
 from gateway.web.body import read_body, read_fields
 from gateway.web.dashboard.pages import Foreign
 from gateway.web.exchange import Exchange
@@ -21,12 +22,12 @@ async def read_form(exchange: Exchange) -> dict[str, Any]:
     return dict(await read_fields(exchange, bytes_max=BYTES_MAX, within_s=WITHIN_S))
 
 
-async def read_long_form(exchange: Exchange, *, bytes_max: int, within_s: float) -> dict[str, Any]:
-    """The fields of a form that may hold files; a script may send it as JSON."""
+async def read_long_form(exchange: Exchange, *, bytes_max: int, within_s: float, weight: Place) -> dict[str, Any]:
+    """The fields of a form that may hold files, counted in `weight` while it comes; a script may send it as JSON."""
     kind = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         return await read_form(exchange)
-    return await read_body(exchange, bytes_max=bytes_max, within_s=within_s, takes_forms=True)
+    return await read_body(exchange, bytes_max=bytes_max, within_s=within_s, takes_forms=True, weight=weight)
 
 
 def require_own_origin(exchange: Exchange, public_url: str | None) -> None:
