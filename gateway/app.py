@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
@@ -32,6 +33,7 @@ from gateway.parts import Parts, Settings
 from gateway.providers import PROVIDERS
 from gateway.providers.protocol import Site
 from gateway.serving import Limits
+from gateway.siblings import Siblings
 from gateway.store import (
     Books,
     Callers,
@@ -103,11 +105,13 @@ async def gateway(
     clock: Callable[[], float] = time.time,
     listeners: Sequence[Listener] = (),
     resolve: Resolve | None = None,
+    counts: Path | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open everything, recover what the last process left, serve, and close in the right order.
 
     `listeners` are the sockets on which this gateway will answer: no address that others name leads there. `resolve`
-    looks up the names in such addresses, instead of the machine's own way.
+    looks up the names in such addresses, instead of the machine's own way. `counts` is where the workers on one port
+    tell each other what they have counted.
 
     Raises StorageRefused for a database that is not ours to use, StorageDown when it cannot be opened.
     """
@@ -158,9 +162,12 @@ async def gateway(
         await callers.refresh(parts)
         for sentence in parts.admission.conflicts():
             log.warning(sentence)
+        siblings = None if counts is None else await Siblings.open(counts, metrics.families)
+        if siblings is not None:
+            closing.push_async_callback(siblings.close)
         background = [asyncio.create_task(flow.run(parts)) for flow in BACKGROUND]
         try:
-            yield Gateway(_router(config, parts), parts, _limits(config))
+            yield Gateway(_router(config, parts, siblings), parts, _limits(config))
         finally:
             await parts.stories.drain(DRAIN_S)
             for story in background:
@@ -219,7 +226,7 @@ def _door(config: Config, listeners: Sequence[Listener], resolve: Resolve | None
     return Door(opened=opened, listeners=listeners, resolve=resolve, at_once=at_once)
 
 
-def _router(config: Config, parts: Parts) -> ASGIApp:
+def _router(config: Config, parts: Parts, siblings: Siblings | None) -> ASGIApp:
     doorkeeper = Doorkeeper(parts.admission, own_hosts=_hosts(config), clock=parts.clock)
     tasks = Tasks(parts, doorkeeper, public_url=config.server.public_url)
     videos = Videos(parts, tasks, _create_settings(config))
@@ -227,7 +234,7 @@ def _router(config: Config, parts: Parts) -> ASGIApp:
         videos,
         Films(parts, tasks),
         Events(parts, tasks, videos),
-        Operations(parts),
+        Operations(parts, siblings),
         Passthrough(parts, tasks),
         Document(
             parts,

@@ -17,6 +17,7 @@ from gateway.keys import KeyState
 from gateway.measures import CALLBACKS, DECLARED, FAILURES, METHODS, OTHER, Declared, Kind
 from gateway.money import MICROS
 from gateway.quantiles import Bucket
+from gateway.totals import OWN, Families, Family
 from gateway.video import Balance, Held, Money, State
 from gateway.wire import CallRecord
 
@@ -220,8 +221,30 @@ class Metrics:
             if family.name == family_name:
                 yield from (sample for sample in family.samples if sample.name == name)
 
-    def exposition(self) -> bytes:
-        """Everything, in Prometheus's text format."""
+    def exposition(self, families: Families | None = None) -> bytes:
+        """Everything, in Prometheus's text format; with `families`, those instead."""
+        if families is not None:
+            return "".join(_written(families)).encode()
+        self._look_around()
+        return "".join(self._lines()).encode()
+
+    def families(self) -> Families:
+        """Everything, in plain values, in the order of the exposition."""
+        self._look_around()
+        counted = {
+            f"{it.name}_total" if it.type == "counter" else it.name: it.samples for it in self._registry.collect()
+        }
+        plain = [
+            _family(name, {(sample.name, tuple(sample.labels.items())): sample.value for sample in samples})
+            for name, samples in counted.items()
+        ]
+        for name, gauge in self._gauges.items():
+            labels = _DECLARED[name].labels
+            series = {(name, tuple(zip(labels, said, strict=True))): value for said, value in gauge.items()}
+            plain.append(_family(name, series))
+        return plain
+
+    def _look_around(self) -> None:
         self._gauges["reelgate_key_state"] = {
             (upstream, key, possible.value): float(possible is state)
             for upstream, key, state in self._key_states()
@@ -232,7 +255,6 @@ class Metrics:
         for bound in self._bounds:
             self._count("overload_refusals", bound.what, by=bound.refused - self._refused.get(bound.what, 0))
             self._refused[bound.what] = bound.refused
-        return "".join(self._lines()).encode()
 
     def _count(self, name: str, *labels: str, by: float = 1) -> None:
         self._counters[f"reelgate_{name}_total"].labels(*labels).inc(by)
@@ -257,7 +279,25 @@ _OF_STORAGE = (
     *("reelgate_tasks", "reelgate_results_expiring", "reelgate_oldest_result_seconds", "reelgate_held_amount"),
     *("reelgate_oldest_hold_seconds", "reelgate_budget_amount", "reelgate_budget_spent", "reelgate_budget_held"),
 )
+# What whoever is asked knows as well as all others, and better: theirs is as old as their last scrape.
+_ASKED = frozenset(
+    (*_OF_STORAGE, "reelgate_storage_up", "reelgate_frozen", "reelgate_key_state", "reelgate_build_info")
+)
 _DECLARED = {declared.name: declared for declared in DECLARED}
+
+
+def _family(name: str, samples: Mapping[tuple[str, tuple[tuple[str, str], ...]], float]) -> Family:
+    declared = _DECLARED[name]
+    across = OWN if name in _ASKED else declared.across.value
+    return Family(name, declared.kind.value, declared.says, across, samples)
+
+
+def _written(families: Families) -> Iterator[str]:
+    for family in families:
+        if family.samples or family.is_counted:
+            yield f"# HELP {family.name} {family.says}\n# TYPE {family.name} {family.kind}\n"
+        for (name, labels), value in family.samples.items():
+            yield f"{name}{_braces(tuple(key for key, _ in labels), tuple(word for _, word in labels))} {value!r}\n"
 
 
 def _kinds(of: type[GatewayError]) -> Iterator[type[GatewayError]]:

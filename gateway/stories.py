@@ -22,8 +22,11 @@ class Stories:
         self._running: set[asyncio.Task[Any]] = set()
         self._cut: set[asyncio.Task[Any]] = set()
         self._at_stop: list[Callable[[], None]] = []
+        self.is_leaving = False
+        """Clients are sent elsewhere: whoever waits or follows is told at once to come back, all else goes on."""
         self.is_draining = False
         self._stopped_at = 0.0
+        self._hurry = asyncio.Event()
 
     def start(self, story: Coroutine[Any, Any, Result], *, may_be_cut: bool = False) -> asyncio.Task[Result]:
         """Begin a story. One that `may_be_cut` is lost without harm when the gateway ends: nobody waits for it then."""
@@ -50,13 +53,24 @@ class Stories:
                 log.exception("a background pass ended with a bug")
                 await asyncio.sleep(FAILED_REST_S)
 
+    def leave(self) -> None:
+        """This process will end, and others are there: nobody is kept waiting here, and creates go on."""
+        if not self.is_leaving:
+            self.is_leaving = True
+            for tell in self._at_stop:
+                tell()
+
     def stop_creates(self) -> None:
         """From now on no new create begins; what runs is finished. The time that `drain` has begins here."""
         if not self.is_draining:
             self.is_draining = True
             self._stopped_at = time.monotonic()
-            for tell in self._at_stop:
-                tell()
+            self.leave()
+
+    def hurry(self) -> None:
+        """Nobody waits for what runs: it reads as if the process had been killed, and the next start finds it."""
+        self.stop_creates()
+        self._hurry.set()
 
     async def drain(self, within_s: float) -> int:
         """Wait for what runs until `within_s` after the stop; returns how many were still running then."""
@@ -66,8 +80,13 @@ class Stories:
         if not self._running:
             return 0
         left_s = self._stopped_at + within_s - time.monotonic()
-        _, late = await asyncio.wait(self._running, timeout=max(0.0, left_s))
-        return len(late)
+        hurrying = asyncio.create_task(self._hurry.wait())
+        waiting = asyncio.create_task(asyncio.wait(set(self._running), timeout=max(0.0, left_s)))
+        await asyncio.wait((hurrying, waiting), return_when=asyncio.FIRST_COMPLETED)
+        for task in (hurrying, waiting):
+            task.cancel()
+        await asyncio.gather(hurrying, waiting, return_exceptions=True)
+        return len(self._running)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

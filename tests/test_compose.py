@@ -8,9 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import typer
 import yaml
 
-from gateway.config import load
+from gateway.cli import build
+from gateway.config import Server, load
+from gateway.serving.ending import LEFT_WITHIN_S
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
@@ -24,8 +27,9 @@ BALANCER = (ROOT / "deploy" / "haproxy.cfg").read_text("utf-8")
 # The keys of the Compose specification that are used here; a misspelt one would be ignored, or stop everything.
 KNOWN = {
     "image", "build", "command", "environment", "networks", "depends_on", "healthcheck", "stop_grace_period", "restart",
-    "read_only", "tmpfs", "cap_drop", "security_opt", "volumes", "ports", "shm_size", "profiles",
+    "read_only", "tmpfs", "cap_drop", "security_opt", "volumes", "ports", "shm_size", "profiles", "stop_signal",
 }  # fmt: skip
+ENDS_WITHIN_S = 30  # CONTRACT section 5
 KNOWN_HEALTHCHECK = {"test", "interval", "timeout", "retries", "start_period"}
 
 
@@ -126,6 +130,16 @@ def test_the_balancer_never_sends_an_order_again() -> None:
     assert re.findall(r"^    http-reuse (.+)$", BALANCER, re.MULTILINE) == ["never"]
 
 
+def test_a_replica_leaves_the_balancer_before_it_ends() -> None:
+    assert """http-check expect string '"status":"ok"'\n""" in BALANCER
+    (inter_s, fall) = re.findall(r"^    default-server check inter (\d+)s fall (\d+) ", BALANCER, re.MULTILINE)[0]
+    assert int(inter_s) * (int(fall) + 1) < Server().leave_s
+    for name in REPLICAS:
+        assert SERVICES[name]["stop_signal"] == "SIGUSR1"
+        at_most_s = Server().leave_s + LEFT_WITHIN_S + ENDS_WITHIN_S
+        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > at_most_s
+
+
 def test_the_image_can_speak_to_the_database() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     (pins,) = re.findall(r"-r (requirements-postgres\.txt)", dockerfile)
@@ -166,3 +180,18 @@ def test_whoever_looks_at_grafana_can_change_nothing() -> None:
     assert said["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
     assert (said["GF_AUTH_DISABLE_LOGIN_FORM"], said["GF_AUTH_BASIC_ENABLED"]) == ("true", "false")
     assert said["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+
+
+def test_the_unit_for_systemd_says_what_the_program_understands() -> None:
+    unit = (ROOT / "deploy" / "reelgate.service").read_text("utf-8")
+    (words,) = re.findall(r"^ExecStart=/opt/reelgate/bin/reelgate (.+)$", unit, re.MULTILINE)
+    command = typer.main.get_command(build(["serve"]))
+    name, *arguments = words.split()
+    with command.make_context("reelgate", [name], resilient_parsing=True) as context:
+        _, serve, _ = command.resolve_command(context, [name])  # type: ignore[attr-defined]  # it is a group
+        assert serve is not None
+        said = serve.make_context(name, arguments, parent=context).params
+    assert (str(said["config"]), said["workers"]) == ("/etc/reelgate/config.yaml", 2)
+    (stop_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert int(stop_s) > ENDS_WITHIN_S
+    assert "ExecReload=/bin/kill -HUP $MAINPID\n" in unit

@@ -11,7 +11,14 @@ FLOORS: list[dict[str, set[str]]] = [
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
     | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()},
     {"catalog": set(), "keys": set(), "links": set(), "signing": set(), "dialects": set(), "providers": set()}
-    | {"durations": set(), "camera": set(), "measures": set(), "images": set(), "virtual_keys": set()},
+    | {
+        "durations": set(),
+        "camera": set(),
+        "measures": set(),
+        "totals": {"measures"},
+        "images": set(),
+        "virtual_keys": set(),
+    },
     {
         "transport": set(),
         "crossing": {"transport"},
@@ -19,6 +26,8 @@ FLOORS: list[dict[str, set[str]]] = [
         "upstreams": {"transport", "crossing", "paid_call"},
         "egress": set(),
         "store": set(),
+        "fleet": set(),
+        "siblings": {"fleet"},
         "metrics": set(),
         "tracing": set(),
         "archive": set(),

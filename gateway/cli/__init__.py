@@ -4,8 +4,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
+from gateway.fleet import place
+
+if TYPE_CHECKING:
+    import typer
 
 from gateway.cli.examples import epilog
 
@@ -34,6 +38,11 @@ COMMANDS: Mapping[str, str] = {
 
 def main() -> None:
     """Run the command line. The command that was asked for does not wait for the others to be imported."""
+    task = place.task(os.environ)
+    if task is not None:
+        from gateway.fleet import parent
+
+        sys.exit(parent.run(task))
     if any(name.endswith("_COMPLETE") for name in os.environ):
         build(completable(os.environ))()
     wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
@@ -50,8 +59,10 @@ def completable(environ: Mapping[str, str]) -> list[str]:
     return [name for name in COMMANDS if name.startswith(begun)]
 
 
-def build(names: Iterable[str]) -> typer.Typer:
+def build(names: Iterable[str]) -> "typer.Typer":
     """The command line with these commands."""
+    import typer  # not for the parent of a fleet, which needs nothing of it
+
     app = typer.Typer(
         name="reelgate",
         no_args_is_help=True,

@@ -1,18 +1,25 @@
 """`reelgate serve`: the gateway itself."""
 
+import asyncio
+import os
+import socket
 import sys
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
 from gateway import logs, serving
-from gateway.app import gateway
+from gateway.app import Gateway, gateway
 from gateway.cli.endings import fail
 from gateway.cli.options import ConfigOption, read_config, refuse, refuse_unknown_providers
 from gateway.config import Config, ConfigError, override
 from gateway.errors import StorageDown
-from gateway.store import StorageRefused
+from gateway.fleet import place as fleet_place
+from gateway.fleet.parent import become
+from gateway.fleet.place import Place, Task
+from gateway.store import Database, StorageRefused, prepare
 
 
 class Level(StrEnum):
@@ -30,16 +37,23 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Listen on this port instead of server.port; 0 is any free one.")
     ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Run so many processes instead of server.workers.")] = None,
     log_level: Annotated[Level, typer.Option(help="The least serious records that are logged.")] = Level.INFO,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
+    place = fleet_place.given(os.environ)
     logs.set_up(log_level.value)
     try:
-        settings = override(read_config(config), host=host, port=port)
+        settings = override(read_config(config), host=host, port=port, workers=workers)
     except ConfigError as error:
         refuse(error)
     refuse_unknown_providers(settings)
     try:
+        if place is not None:
+            serving.run(_work(settings, place))
+            return
+        if settings.server.workers > 1:
+            _lead(settings, log_level)
         serving.run(_serve(settings))
     except StorageRefused as error:
         fail(f"storage: {error}")
@@ -63,9 +77,46 @@ async def _serve(config: Config) -> None:
         async with gateway(config, listeners=[listener.getsockname()[:2]]) as opened:
             serving.settle()
             print(f"reelgate: listening on {serving.address_of(listener)}", file=sys.stderr, flush=True)
-            await serving.serve(
-                opened.app,
-                listener,
-                limits=opened.limits,
-                on_stop=opened.parts.stories.stop_creates,
-            )
+            await _answer(config, opened, listener)
+
+
+async def _work(config: Config, place: Place) -> None:
+    """One of several on the same port. It is the parent who says where they listen."""
+    with socket.socket(fileno=place.listeners[place.number]) as listener:
+        async with gateway(config, listeners=[listener.getsockname()[:2]], counts=Path(place.folder)) as opened:
+            serving.settle()
+            await _answer(config, opened, listener, serving.Line(place))
+
+
+async def _answer(config: Config, opened: Gateway, listener: socket.socket, line: serving.Line | None = None) -> None:
+    await serving.serve(
+        opened.app,
+        listener,
+        limits=opened.limits,
+        leave_s=config.server.leave_s,
+        told=opened.parts.stories,
+        line=line,
+    )
+
+
+def _lead(config: Config, log_level: Level) -> NoReturn:
+    """Become the parent of the workers. What all of them would stumble over is found out here, and said once."""
+    if not hasattr(socket, "SO_REUSEPORT") or not hasattr(os, "fork"):
+        fail("several workers need a system with SO_REUSEPORT and fork: leave server.workers at 1")
+    listeners = serving.bind_several(config.server.host, config.server.port, config.server.workers)
+    asyncio.run(_make_ready(config))
+    become(
+        Task(
+            listeners=tuple(listener.fileno() for listener in listeners),
+            address=serving.address_of(listeners[0]),
+            level=log_level.value,
+        )
+    )
+
+
+async def _make_ready(config: Config) -> None:
+    database = Database.open(config.storage.url.reveal())
+    try:
+        await prepare(database)
+    finally:
+        await database.close()

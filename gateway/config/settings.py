@@ -74,6 +74,8 @@ class Server(Section):
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
     public_url: Url | None = None
+    workers: Count = 1
+    leave_s: Annotated[Seconds, Field(le=60)] = 5
     answer_within_s: Seconds = 8
     default_dialect: Dialect = "evolink"
     limits: Limits = Limits()

@@ -62,11 +62,11 @@ def from_environment(environ: Mapping[str, str]) -> Config:
     return _build({"admin_key": "${REELGATE_ADMIN_KEY:-}", "upstreams": upstreams}, ENVIRONMENT, environ)
 
 
-def override(config: Config, *, host: str | None = None, port: int | None = None) -> Config:
+def override(config: Config, *, host: str | None = None, port: int | None = None, workers: int | None = None) -> Config:
     """The configuration with what the command line says instead. Raises ConfigError where that opens the gateway."""
     if host is not None and not is_loopback(host) and not config.virtual_keys and config.admin_key is None:
         raise _error("--host", [Finding((), OPEN_HOST, OPEN_HOST_FIX)])
-    said = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    said = {name: value for name, value in (("host", host), ("port", port), ("workers", workers)) if value is not None}
     return config.model_copy(update={"server": config.server.model_copy(update=said)})
 
 

@@ -20,7 +20,7 @@ async def for_status(task: Task, within_s: float, parts: Parts) -> Task:
     """
     until = time.monotonic() + within_s
     newest = task
-    while _reads_alike(newest, task) and not parts.stories.is_draining:
+    while _reads_alike(newest, task) and not parts.stories.is_leaving:
         left_s = until - time.monotonic()
         if left_s <= 0:
             break
@@ -32,7 +32,7 @@ async def for_news(task: Task, within_s: float, parts: Parts) -> Task:
     """The task as soon as anything of it is new, else as it is after `within_s` seconds, or when the gateway is about
     to end. A task that is over has no news."""
     newest = parts.memory.tasks.get(task.id, task)
-    if newest is not task or task.is_final or parts.stories.is_draining:
+    if newest is not task or task.is_final or parts.stories.is_leaving:
         return newest
     signal = parts.memory.signal(task.id)  # nothing is awaited between the look above and this
     poll.come_back(task, parts)

@@ -1,6 +1,13 @@
-"""The door to uvicorn: sockets, the event loop, and an open gateway on them until it is told to stop."""
+"""The door to uvicorn: sockets, the event loop, and an open gateway on them until it is told to stop.
+
+server.py      sockets, uvicorn's server, and what it does differently here
+connection.py  one connection, its requests and its limits
+ending.py      leave, retire, stop, hurry: how a process ends
+worker.py      a process until its end, alone or in a fleet
+"""
 
 from gateway.serving.limits import Limits
-from gateway.serving.server import GRACE_S, address_of, bind, run, running, serve, settle
+from gateway.serving.server import GRACE_S, address_of, bind, bind_several, run, running, settle
+from gateway.serving.worker import Line, serve
 
-__all__ = ["GRACE_S", "Limits", "address_of", "bind", "run", "running", "serve", "settle"]
+__all__ = ["GRACE_S", "Limits", "Line", "address_of", "bind", "bind_several", "run", "running", "serve", "settle"]

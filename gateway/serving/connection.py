@@ -67,7 +67,9 @@ class Connection(asyncio.Protocol):
         self._request: Request | None = None  # not answered yet
         self._incoming: bodies.Incoming | None = None  # the body on its way, also of a request that is answered
         self._is_over = False  # nothing is a request any more
-        self._is_last = False  # the server shuts down
+        self._is_last = house.is_leaving  # the server shuts down
+        self.has_spoken = False
+        """Whether a request has come, or something that was to be one."""
         self._is_turn_due = False
         self._is_reading_paused = False
         self._drained: asyncio.Event | None = None  # while there is more to write than the client takes
@@ -117,12 +119,24 @@ class Connection(asyncio.Protocol):
             self._drained = None
             self._go_on_soon()
 
-    def shutdown(self) -> None:
-        """The server ends: what is begun is finished, and nothing after it."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer here, or is about to ask."""
+        is_asking = self._request is not None or self._incoming is not None or bool(self._rest)
+        return not self._is_over and (is_asking or not self.has_spoken)
+
+    def take_leave(self) -> None:
+        """The next answer, or the one under way, closes the connection."""
         self._is_last = True
         if self._request is not None:
             self._request.keeps_open = False
-        elif self._is_over or self._incoming is not None or not self._rest:
+
+    def shutdown(self) -> None:
+        """The server ends: what is begun is finished, and nothing after it."""
+        self.take_leave()
+        if self._request is not None:
+            return
+        if self._is_over or self._incoming is not None or not self._rest:
             self._close()
 
     # --- what a request asks for --------------------------------------------------------------------------------
@@ -163,6 +177,7 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, error: GatewayError, head: Head | None = None, text: bytes = b"") -> None:
         """Answer with an error, and take nothing more from this client."""
+        self.has_spoken = True
         line = (head.method, head.path) if head is not None else framing.line_of(text)
         method, path = line or (None, None)
         status, headers, body = self._house.refuse(error, method, path, head.fields.headers if head is not None else [])
@@ -281,6 +296,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, head: Head) -> None:
         house = self._house
+        self.has_spoken = True
         keeps_open = head.keeps_open and not self._is_last
         if self._place is Place.SPARE:
             if head.has_body or head.path not in house.vital:

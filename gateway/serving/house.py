@@ -36,6 +36,8 @@ class House:
         self.app = app
         self.limits = limits
         self.places = places
+        self.is_leaving = False
+        """Every answer closes its connection."""
         self.at_once: AtOnce | None = getattr(app, "at_once", None)
         self.vital: frozenset[str] = getattr(app, "vital", frozenset())
         self.refuse: Refuse = getattr(app, "refuse", _refuse_plainly)

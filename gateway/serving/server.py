@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
-import signal
+import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, cast
@@ -18,7 +18,9 @@ from gateway.serving.limits import Limits
 from gateway.serving.places import places
 
 BACKLOG = 2048  # what uvicorn itself asks for
-GRACE_S = 25  # leaves the promised 30 s of CONTRACT section 5 a margin for closing storage
+GRACE_S = 26  # leaves the promised 30 s of CONTRACT section 5 a margin for closing storage
+FIRST_WORD_S = 1.0  # whoever has just connected has said by then what it came for
+_LOOK_S = 0.05
 
 
 def settle() -> None:
@@ -39,16 +41,45 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 is any free one. Raises OSError when the address is taken."""
+    listener = _bound(host, port, shares=False)
+    try:
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def bind_several(host: str, port: int, count: int) -> list[socket.socket]:
+    """So many listening sockets on one port, among which the system spreads connections. Raises OSError when the
+    address is taken, also by others who would share it: two who share a port unawares answer each other's clients."""
+    with _bound(host, port, shares=False) as alone:
+        port = alone.getsockname()[1]
+    listeners: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            listeners.append(_bound(host, port, shares=True))
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    for listener in listeners:
+        listener.listen(BACKLOG)
+    return listeners
+
+
+def _bound(host: str, port: int, *, shares: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio switches Nagle's algorithm off only where it knows that it is TCP; with it
     # on, an answer in two writes waits 40 ms for the client's delayed acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((host, port))
-        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
@@ -61,25 +92,10 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *, limits: Limits, on_stop: Callable[[], None]) -> None:
-    """Answer on `listener` until SIGTERM or SIGINT; `on_stop` is told at once when one comes, a second one hurries."""
-    server = _Server(_settings(app, limits))
-
-    def stop() -> None:
-        on_stop()
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    await server.serve(sockets=[listener])
-
-
 @asynccontextmanager
 async def running(app: ASGIApp, listener: socket.socket, limits: Limits | None = None) -> AsyncIterator[str]:
     """The same beside other work in this event loop; gives the base URL, and stops at the end."""
-    server = _Server(_settings(app, limits or Limits()))
+    server = Server(app, limits or Limits(), listener)
     answering = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield address_of(listener)
@@ -88,10 +104,10 @@ async def running(app: ASGIApp, listener: socket.socket, limits: Limits | None =
         await answering
 
 
-def _settings(app: ASGIApp, limits: Limits) -> uvicorn.Config:
-    protocol = partial(Connection, House(app, limits, places(limits)))
+def _settings(house: House) -> uvicorn.Config:
+    protocol = partial(Connection, house)
     return uvicorn.Config(
-        app,
+        house.app,
         http=cast(type[asyncio.Protocol], protocol),  # a class to uvicorn, which only ever calls it
         log_config=None,
         access_log=False,
@@ -107,10 +123,85 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Stands for an application where uvicorn is only asked for its choice of event loop."""
 
 
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers, which raise the signal again and so end the process before its parts
-    are closed."""
+class Server(uvicorn.Server):
+    """uvicorn's server with an end of our own. Signals are not its business: it would raise them again, and so end the
+    process before its parts are closed."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, listener: socket.socket) -> None:
+        self._house = House(app, limits, places(limits))
+        super().__init__(_settings(self._house))
+        self.is_accepting = asyncio.Event()
+        self._listeners = [listener]
+        self._kept: dict[int, asyncio.Server] = {}
+        """Listeners of others who are away, by their descriptors."""
+        self._taking: set[asyncio.Future[Any]] = set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_accepting.set()
+
+    async def accept_too(self, descriptor: int) -> None:
+        """Answer on a listener of somebody who is away, too, until `accept_no_more`."""
+        if not self.should_exit and self._listeners and descriptor not in self._kept:
+            listener = socket.socket(fileno=os.dup(descriptor))
+            self._kept[descriptor] = await asyncio.get_running_loop().create_server(self._protocol, sock=listener)
+
+    def accept_no_more(self, descriptor: int) -> None:
+        """Its own worker is back. What waits there is not lost: others have the same socket open."""
+        server = self._kept.pop(descriptor, None)
+        if server is not None:
+            server.close()
+
+    def say_goodbye(self) -> None:
+        """Every answer from now on closes its connection."""
+        self._house.is_leaving = True
+        for connection in self._connections():
+            connection.take_leave()
+
+    def stop_accepting(self) -> None:
+        """Take what waits to be accepted, and nothing after it: what waits when a listener is closed is reset."""
+        for listener in self._listeners:
+            self._take_waiting(listener)
+        for server in (*self.servers, *self._kept.values()):
+            server.close()
+        self.servers, self._listeners, self._kept = [], [], {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being answered, or about to come."""
+        return bool(self._taking) or any(connection.is_busy for connection in self._connections())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What uvicorn does; but whoever has just connected may say what it came for."""
+        self.say_goodbye()
+        self.stop_accepting()
+        for connection in self._connections():
+            if connection.has_spoken:
+                connection.shutdown()
+        for _ in range(round(FIRST_WORD_S / _LOOK_S)):
+            if self.force_exit or (not self._taking and all(it.has_spoken for it in self._connections())):
+                break
+            await asyncio.sleep(_LOOK_S)
+        await super().shutdown(sockets)
+
+    def _take_waiting(self, listener: socket.socket) -> None:
+        while listener.fileno() >= 0:
+            try:
+                accepted, _ = listener.accept()
+            except OSError:  # nobody waits, or the one who did has left
+                return
+            accepted.setblocking(False)
+            connecting = asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
+            taking = asyncio.ensure_future(connecting)
+            self._taking.add(taking)
+            taking.add_done_callback(self._taking.discard)
+
+    def _protocol(self) -> Connection:
+        return Connection(self._house, self.config, self.server_state, self.lifespan.state)
+
+    def _connections(self) -> list[Connection]:
+        return cast(list[Connection], list(self.server_state.connections))

@@ -74,7 +74,7 @@ class Events:
                 known, told_at = event_id, time.monotonic()
             if task.is_final or task.hidden:
                 return
-            if parts.stories.is_draining or time.monotonic() - started > STREAM_MAX_S:
+            if parts.stories.is_leaving or time.monotonic() - started > STREAM_MAX_S:
                 yield b": come back\nretry: %d\n\n" % COME_BACK_SOON_MS
                 return
             if time.monotonic() - told_at >= PING_S:

@@ -10,6 +10,7 @@ from gateway import __version__, jsontext
 from gateway.errors import StorageDown
 from gateway.metrics import Metrics
 from gateway.parts import Parts
+from gateway.siblings import Siblings
 from gateway.store import Totals
 from gateway.stories import Question
 from gateway.web.exchange import Answer, Exchange
@@ -22,15 +23,19 @@ SILENT_FOR_S = 10.0  # a disk that is only slow (a checkpoint, a backup beside u
 class Operations:
     """Health, readiness and metrics. None of them calls an upstream or asks for a key."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, siblings: Siblings | None = None) -> None:
+        """`siblings` are the other workers on this port; their counts are told with one's own."""
         self._parts = parts
         self._probe = Question(self._write, parts.stories)
         self._figures = Question(self._count, parts.stories)
         self._counted_at = time.monotonic()
+        self._siblings = siblings
 
     async def health(self, exchange: Exchange) -> Answer:
-        """The process is alive."""
-        return Answer(200, jsontext.write({"status": "ok", "version": __version__}))
+        """The process is alive. One that is about to end says so: load balancers go by it, since this asks nothing of
+        storage or of keys, without which tasks are still read."""
+        status = "leaving" if self._parts.stories.is_leaving else "ok"
+        return Answer(200, jsontext.write({"status": status, "version": __version__}))
 
     async def readiness(self, exchange: Exchange) -> Answer:
         """Creates can be taken: storage is writable, a key is usable, and no shutdown is under way.
@@ -40,7 +45,7 @@ class Operations:
         checks = {
             "storage": await self._storage_is_writable(),
             "keys": self._parts.upstreams.any_key_usable(),
-            "accepting": not self._parts.stories.is_draining,
+            "accepting": not self._parts.stories.is_leaving,
         }
         is_ready, is_frozen = all(checks.values()), self._parts.admission.is_frozen
         status = ("frozen" if is_frozen else "ready") if is_ready else "not ready"
@@ -59,7 +64,8 @@ class Operations:
             metrics.storage_is_down()
         metrics.count_age(time.monotonic() - self._counted_at)
         metrics.freeze(self._parts.admission.is_frozen)
-        return Answer(200, metrics.exposition(), content_type=_METRICS_TYPE)
+        families = None if self._siblings is None else await self._siblings.totals()
+        return Answer(200, metrics.exposition(families), content_type=_METRICS_TYPE)
 
     async def _storage_is_writable(self) -> bool:
         """As the last write found it, while one more is on its way to the disk and not overdue."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,8 +33,21 @@ class Process:
                 await asyncio.sleep(0.01)
         self.base_url = base_url
 
+    @property
+    def pid(self) -> int:
+        return self._started.pid
+
     def signal(self, number: signal.Signals) -> None:
         self._started.send_signal(number)
+
+    @property
+    def is_running(self) -> bool:
+        return self._started.returncode is None
+
+    def workers(self) -> set[int]:
+        """The processes that it has started and that live."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")
+        return {int(number) for number in children.split()}
 
     async def ended(self, within_s: float = STOP_S) -> int:
         """Its exit status."""
@@ -43,6 +56,20 @@ class Process:
 
     def said(self) -> str:
         return self.stdout.read_text("utf-8") + self.stderr.read_text("utf-8")
+
+
+async def until(is_so: Callable[[], bool], within_s: float = START_S) -> None:
+    """Wait for what another process brings about."""
+    async with asyncio.timeout(within_s):
+        while True:
+            if is_so():
+                return
+            await asyncio.sleep(0.02)
+
+
+def is_alive(number: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{number}").exists()
 
 
 def address_in(stderr: Path) -> str | None:

@@ -53,15 +53,17 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(folder: Path, kind: str, config: str, *, size: int = 4, speed: float = SLOW) -> AsyncIterator[Fleet]:
-    """Open everything; the books are audited when the gateways are gone."""
+async def fleet(
+    folder: Path, kind: str, config: str, *arguments: str, size: int = 4, speed: float = SLOW
+) -> AsyncIterator[Fleet]:
+    """Open everything, each gateway with these arguments; the books are audited when the gateways are gone."""
     url = f"sqlite:///{folder / 'reelgate.db'}" if kind == "sqlite" else fresh_database()
     config = f"{config}\nstorage: {{url: {json.dumps(url)}}}\n"
     simulated = sandbox.create_app(balance_usd=1_000_000, speed=speed)
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(sandbox.running(app=simulated))
         http = await stack.enter_async_context(crowd())
-        starting = [serve(folder, upstream, config, "--log-level", "warning") for _ in range(size)]
+        starting = [serve(folder, upstream, config, "--log-level", "warning", *arguments) for _ in range(size)]
         processes = await asyncio.gather(*(stack.enter_async_context(process) for process in starting))
         yield Fleet(http, processes, url, simulated)
     assert await drift(url) == []
