@@ -202,12 +202,7 @@ def _lost(fleet: Fleet, worker: Worker, status: int) -> None:
     rest_s = _rest_s(seat, 0 if time.monotonic() - worker.started_at >= LIVED_S else seat.failures + 1)
     again = f"in {rest_s:g} s" if rest_s else "at once"
     _log(fleet, "warning", f"worker {worker.process.pid} {_how(status)}; its place is filled again {again}")
-    for other in fleet.seats:
-        if other.keeper is worker:
-            other.keeper = None
-    for place, other in enumerate(fleet.seats):
-        if other.worker is None or not other.worker.is_ready:
-            _keep_open(fleet, place)
+    _keep_open(fleet, without=worker)
 
 
 def _rest_s(seat: Seat, failures: int) -> float:
@@ -218,12 +213,14 @@ def _rest_s(seat: Seat, failures: int) -> float:
     return rest_s
 
 
-def _keep_open(fleet: Fleet, place: int) -> None:
-    """Have another worker answer on the listener of a place that nobody has."""
-    seat = fleet.seats[place]
-    if seat.keeper is None:
-        seat.keeper = next((other.worker for other in fleet.seats if _answers(other)), None)
-        _send(seat.keeper, f"{TAKE} {place}")
+def _keep_open(fleet: Fleet, without: Worker) -> None:
+    """Have somebody answer on the listeners of all places that nobody has, now that one is no longer there for it."""
+    for place, seat in enumerate(fleet.seats):
+        if seat.keeper is without:
+            seat.keeper = None
+        if seat.keeper is None and not _answers(seat):
+            seat.keeper = next((other.worker for other in fleet.seats if _answers(other)), None)
+            _send(seat.keeper, f"{TAKE} {place}")
 
 
 def _how(status: int) -> str:
@@ -258,9 +255,7 @@ def _took_over(fleet: Fleet, worker: Worker) -> None:
     seat = fleet.seats[worker.place]
     old, seat.worker, seat.failures = seat.worker, worker, 0
     if old is not None:
-        for other in fleet.seats:
-            if other.keeper is old:
-                other.keeper = None
+        _keep_open(fleet, without=old)
         _send(old, RETIRE)
         old.is_going = True
         fleet.going.append(old)
