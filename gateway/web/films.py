@@ -37,7 +37,8 @@ class Films:
 
         async def handle(exchange: Exchange) -> Stream:
             exchange.dialect = told_dialect(exchange, speakers)
-            task = await self._find(exchange, query_id)
+            task = await poll.newest(await self._find(exchange, query_id), self._parts)
+            exchange.task = task
             exchange.dialect = exchange.dialect or task.dialect
             if exchange.query().get("variant", _VIDEO) != _VIDEO:
                 raise InvalidRequest.at("variant", "not offered: there is nothing of a film but the video", _VIDEO)
@@ -53,7 +54,8 @@ class Films:
 
         async def handle(exchange: Exchange) -> Answer:
             exchange.dialect = speaker
-            task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
+            found = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
+            exchange.task = task = await poll.newest(found, self._parts)
             if task.status is not Status.COMPLETED:
                 raise NotReady(f"there is no file: the task is {task.status.value}", param=query_id)
             view = self._tasks.view(task, exchange)
