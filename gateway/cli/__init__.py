@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gateway.cli.examples import epilog
 from gateway.fleet import place
 
 if TYPE_CHECKING:
     import typer
-
-from gateway.cli.examples import epilog
 
 COMMANDS: Mapping[str, str] = {
     "serve": "gateway.cli.serve",
