@@ -8,6 +8,7 @@ new one answers, and goes on with what it has. A new one that does not come up c
 Rule 1: whoever is started is waited for. Rule 2: a place never has two workers that both stay.
 """
 
+import fcntl
 import json
 import os
 import selectors
@@ -36,6 +37,7 @@ TICK_S = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 _LEVELS = ("debug", "info", "warning", "error")
 _WORD_BYTES_MAX = 64
+_FOLDERS = "reelgate-fleet-"
 
 
 def become(task: Task) -> NoReturn:
@@ -55,7 +57,7 @@ def run(task: Task) -> int:
     signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
     for number in _SIGNALS:
         signal.signal(number, lambda number, frame: None)  # what came is read from the wakeup descriptor
-    folder = Path(tempfile.mkdtemp(prefix="reelgate-", dir=_memory_folder()))
+    folder = _own_folder(Path(_memory_folder() or tempfile.gettempdir()))
     fleet = Fleet(task, folder, [Seat() for _ in task.listeners])
     try:
         with selectors.DefaultSelector() as selector:
@@ -139,6 +141,25 @@ def _start(fleet: Fleet, number: int, selector: selectors.BaseSelector) -> Worke
 def _command() -> list[str]:
     """The command line that this process was started with."""
     return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _own_folder(base: Path) -> Path:
+    """A folder for the counts, locked for as long as this process lives; those of parents that were killed go."""
+    for left in base.glob(f"{_FOLDERS}*"):
+        if _lock(left):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=base))
+    _lock(folder)
+    return folder
+
+
+def _lock(folder: Path) -> bool:
+    """Whether nobody else holds it; then it is held until this process ends."""
+    try:
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _memory_folder() -> str | None:
