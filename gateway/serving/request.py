@@ -148,7 +148,6 @@ class Request:
 
     def _begin(self, body_bytes: int | None) -> bytes:
         """The head of the answer; `body_bytes` where all of the body is known."""
-        self._is_begun = True
         said: dict[bytes, Any] = dict(self._headers)
         more = [] if b"date" in said else [self._connection.date()]
         self._is_without_body = self.head.method == "HEAD" or self._status in _BODILESS
@@ -169,7 +168,9 @@ class Request:
         else:
             self.keeps_open = self.keeps_open and self._connection.can_go_on(self)
             more.append(answers.option(self.head.version, keeps_open=self.keeps_open))
-        return answers.head(self._status, self._headers, *more)
+        text = answers.head(self._status, self._headers, *more)
+        self._is_begun = True
+        return text
 
     def _write(self, body: bytes, *, has_more: bool) -> None:
         head = b"" if self._is_begun else self._begin(None if has_more else len(body))

@@ -72,6 +72,10 @@ class Line:
             return await self._reader.readexactly(int(headers["content-length"]))
         return await self._reader.read()
 
+    def abort(self) -> None:
+        """Leave, with whatever was still to be sent."""
+        self._writer.transport.abort()
+
     async def close(self) -> None:
         self._writer.close()
         with suppress(ConnectionError):
