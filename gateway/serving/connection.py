@@ -352,7 +352,8 @@ class Connection(asyncio.Protocol):
         elif self._place is Place.SPARE:
             self.refuse(_crowded())
         elif self._rest and self._incoming is None:
-            self.refuse(TooSlow(f"the head of the request did not arrive within {self._limits.header_s:g} s"))
+            error = TooSlow(f"the head of the request did not arrive within {self._limits.header_s:g} s")
+            self.refuse(error, text=self._rest)
         else:
             self._close()
 
