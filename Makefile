@@ -42,6 +42,7 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m tests.images.soak --files 1000000 $(ARGS)
 	REELGATE_SOAK=1 $(BIN)/python -m pytest tests/watch/test_crowd.py
 	REELGATE_SOAK=1 $(BIN)/python -m pytest tests/openapi/test_calls.py
+	$(BIN)/python -m tests.serving.siege
 	$(BIN)/python -m tests.callbacks.soak --letters 10000
 	REELGATE_KILLS=200 $(BIN)/python -m pytest tests/life/test_kill_under_load.py
 	$(BIN)/python -m tests.soak --minutes 60

@@ -24,6 +24,7 @@ from gateway.serving.framing import END, Head
 from gateway.serving.house import House
 from gateway.serving.places import Place
 from gateway.serving.request import BODY_HELD_BYTES_MAX, Request
+from gateway.serving.sockets import reset, unacknowledged_bytes
 
 # Requests that one client sent ahead and that are answered at once, before others have their turn.
 _REQUESTS_A_TURN = 16
@@ -347,8 +348,9 @@ class Connection(asyncio.Protocol):
     # --- how it ends --------------------------------------------------------------------------------------------
 
     def _expire(self) -> None:
-        if self._is_over or self._transport.get_write_buffer_size():
-            self.abort()
+        if self._is_over or unacknowledged_bytes(self._transport):
+            self._is_over = True
+            reset(self._transport)
         elif self._place is Place.SPARE:
             self.refuse(_crowded())
         elif self._rest and self._incoming is None:

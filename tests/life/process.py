@@ -37,6 +37,10 @@ class Process:
     def pid(self) -> int:
         return self._started.pid
 
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def signal(self, number: signal.Signals) -> None:
         self._started.send_signal(number)
 

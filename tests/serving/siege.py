@@ -1,0 +1,173 @@
+"""A gateway in a process of its own, an honest client, and a thousand sockets that take their time.
+
+`python -m tests.serving.siege` is the long run, which tells how much the honest client felt of it; `test_siege.py`
+makes a short one. Each slow socket goes on for as long as it is let; only the gateway ends it.
+"""
+
+import argparse
+import asyncio
+import resource
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from gateway import sandbox
+from tests.life.process import Process, serve
+from tests.serving.payloads import AUTH, HOST, get, length, post
+from tests.world import ALICE, PROMPT_S, SLOW, SPEECHES, bearer, id_of
+
+SOCKETS = 1_000
+TICK_S = 0.25
+LIMITS = "server: {limits: {header_s: 1, body_s: 1, idle_s: 1}}"
+GIVE_UP_S = 120.0  # against hanging: each is let go after a second or two
+_SPARE_DESCRIPTORS = 500
+_CHECK_EVERY_S = 0.05
+_POLLS, _POLLS_MAX = 300, 100_000
+_POLL_EVERY_S = 0.005
+_PIPELINED = 20
+_SMALL = 2_048  # bytes that a slow reader's window holds
+
+Slow = Callable[[asyncio.AbstractEventLoop, socket.socket], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of one siege. Latencies are of the honest client's polls."""
+
+    mode: str
+    sockets: int
+    calm: tuple[float, float]
+    besieged: tuple[float, float]
+    polls: int
+    gone_after_s: float
+    """From the first slow socket until the gateway held none of them."""
+
+    def __str__(self) -> str:
+        calm, besieged = (f"p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms" for p50, p99 in (self.calm, self.besieged))
+        return (
+            f"{self.mode}: {self.sockets} slow sockets, all let go {self.gone_after_s:.1f} s after the first; an "
+            f"honest client's {self.polls} polls: {calm} alone, {besieged} beside them"
+        )
+
+
+async def _heads(loop: asyncio.AbstractEventLoop, line: socket.socket) -> None:
+    await loop.sock_sendall(line, b"GET /healthz HTTP/1.1\r\n" + HOST)
+    while True:
+        await asyncio.sleep(TICK_S)
+        await loop.sock_sendall(line, b"X: y\r\n")
+
+
+async def _bodies(loop: asyncio.AbstractEventLoop, line: socket.socket) -> None:
+    await loop.sock_sendall(line, post(length(100_000)))
+    while True:
+        await asyncio.sleep(TICK_S)
+        await loop.sock_sendall(line, b" ")
+
+
+async def _readers(loop: asyncio.AbstractEventLoop, line: socket.socket) -> None:
+    await loop.sock_sendall(line, get(HOST + AUTH, line=b"GET /v1/models HTTP/1.1\r\n") * _PIPELINED)
+    while True:
+        await asyncio.sleep(TICK_S)
+        await loop.sock_recv(line, 1)
+
+
+MODES: Mapping[str, Slow] = {"heads": _heads, "bodies": _bodies, "reading": _readers}
+
+
+async def besiege(folder: Path, mode: str, sockets: int = SOCKETS) -> Report:
+    """Poll alone, then beside so many slow sockets until all of them are let go."""
+    _raise_descriptors(sockets + _SPARE_DESCRIPTORS)
+    async with (
+        sandbox.running(speed=SLOW) as upstream,
+        serve(folder, upstream, LIMITS) as process,
+        httpx.AsyncClient(base_url=process.base_url, trust_env=False, timeout=PROMPT_S) as http,
+    ):
+        speech = SPEECHES["evolink"]
+        created = await http.post(f"/evolink{speech.create}", json=speech.body, headers=bearer(ALICE))
+        place = f"/evolink{speech.read.format(id=id_of(created))}"
+        calm = await _poll(http, place, asyncio.Event(), at_most=_POLLS)
+        over = asyncio.Event()
+        polling = asyncio.create_task(_poll(http, place, over, at_most=_POLLS_MAX))
+        try:
+            gone_after_s = await _siege(process, MODES[mode], sockets)
+        finally:
+            over.set()
+            besieged = await polling
+    return Report(mode, sockets, _p50_p99(calm), _p50_p99(besieged), len(besieged), gone_after_s)
+
+
+async def _poll(http: httpx.AsyncClient, place: str, over: asyncio.Event, *, at_most: int) -> list[float]:
+    """The latencies of polls, one after the other; each must be answered well."""
+    found = []
+    while len(found) < at_most and not over.is_set():
+        started = time.perf_counter()
+        answer = await http.get(place, headers=bearer(ALICE))
+        found.append(time.perf_counter() - started)
+        assert answer.status_code == 200, answer.text
+        await asyncio.sleep(_POLL_EVERY_S)
+    return found
+
+
+async def _siege(process: Process, slow: Slow, sockets: int) -> float:
+    """Keep every socket busy until the gateway has none of them left; how long that took."""
+    before, started = process.descriptors(), time.monotonic()
+    seen: set[int] = set()
+    tasks = [asyncio.create_task(_hold(process.base_url, slow, seen)) for _ in range(sockets)]
+    try:
+        for _ in range(int(GIVE_UP_S / _CHECK_EVERY_S)):
+            if len(seen) == sockets and process.descriptors() <= before:
+                return time.monotonic() - started
+            await asyncio.sleep(_CHECK_EVERY_S)
+        raise AssertionError(f"of {len(seen)} sockets some are still held: {process.descriptors() - before}")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _hold(base_url: str, slow: Slow, seen: set[int]) -> None:
+    """One slow socket. That the gateway closed it is no reason for it to go."""
+    host, _, port = base_url.removeprefix("http://").rpartition(":")
+    loop = asyncio.get_running_loop()
+    with socket.socket() as line:
+        line.setblocking(False)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
+        await loop.sock_connect(line, (host, int(port)))
+        seen.add(line.fileno())
+        with suppress(ConnectionError):
+            await slow(loop, line)
+        await asyncio.Event().wait()
+
+
+def _p50_p99(latencies: list[float]) -> tuple[float, float]:
+    cuts = statistics.quantiles(latencies, n=100)
+    return cuts[49], cuts[98]
+
+
+def _raise_descriptors(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.serving.siege")
+    parser.add_argument("--sockets", type=int, default=SOCKETS)
+    options = parser.parse_args()
+    for mode in MODES:
+        with tempfile.TemporaryDirectory() as folder:
+            report = asyncio.run(besiege(Path(folder), mode, options.sockets))
+        print(report, flush=True)
+        if report.besieged[1] >= 2 * report.calm[1]:
+            raise SystemExit(f"{mode}: the honest client waited more than twice as long")
+
+
+if __name__ == "__main__":
+    main()
