@@ -1,7 +1,7 @@
 """A gateway in a process of its own, an honest client, and a thousand sockets that take their time.
 
-`python -m tests.serving.siege` is the long run, which tells how much the honest client felt of it; `test_siege.py`
-makes a short one. Each slow socket goes on for as long as it is let; only the gateway ends it.
+`python -m tests.serving.siege` is the long run, with the limits that a gateway has by itself, and tells how much the
+honest client felt of it; `test_siege.py` makes a short one. Each slow socket goes on for as long as it is let; only the gateway ends it.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import asyncio
 import resource
 import socket
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,17 +20,18 @@ from pathlib import Path
 import httpx
 
 from gateway import sandbox
-from tests.life.process import Process, serve
+from tests.life.process import ROOT, Process, serve
 from tests.serving.payloads import AUTH, HOST, get, length, post
 from tests.world import ALICE, PROMPT_S, SLOW, SPEECHES, bearer, id_of
 
 SOCKETS = 1_000
 TICK_S = 0.25
-LIMITS = "server: {limits: {header_s: 1, body_s: 1, idle_s: 1}}"
-GIVE_UP_S = 120.0  # against hanging: each is let go after a second or two
-_SPARE_DESCRIPTORS = 500
+SHORT = "server: {limits: {header_s: 1, body_s: 1, idle_s: 5}}"
+GIVE_UP_S = 300.0  # against hanging; nobody is allowed more than 75 s
+_SPARE_DESCRIPTORS = 100
+_ALL_THERE = b"all there\n"
 _CHECK_EVERY_S = 0.05
-_POLLS, _POLLS_MAX = 300, 100_000
+_POLLS, _POLLS_MAX = 1_000, 100_000
 _POLL_EVERY_S = 0.005
 _PIPELINED = 20
 _SMALL = 2_048  # bytes that a slow reader's window holds
@@ -81,12 +83,11 @@ async def _readers(loop: asyncio.AbstractEventLoop, line: socket.socket) -> None
 MODES: Mapping[str, Slow] = {"heads": _heads, "bodies": _bodies, "reading": _readers}
 
 
-async def besiege(folder: Path, mode: str, sockets: int = SOCKETS) -> Report:
+async def besiege(folder: Path, mode: str, sockets: int = SOCKETS, config: str = "") -> Report:
     """Poll alone, then beside so many slow sockets until all of them are let go."""
-    _raise_descriptors(sockets + _SPARE_DESCRIPTORS)
     async with (
         sandbox.running(speed=SLOW) as upstream,
-        serve(folder, upstream, LIMITS) as process,
+        serve(folder, upstream, config) as process,
         httpx.AsyncClient(base_url=process.base_url, trust_env=False, timeout=PROMPT_S) as http,
     ):
         speech = SPEECHES["evolink"]
@@ -96,7 +97,7 @@ async def besiege(folder: Path, mode: str, sockets: int = SOCKETS) -> Report:
         over = asyncio.Event()
         polling = asyncio.create_task(_poll(http, place, over, at_most=_POLLS_MAX))
         try:
-            gone_after_s = await _siege(process, MODES[mode], sockets)
+            gone_after_s = await _siege(process, mode, sockets)
         finally:
             over.set()
             besieged = await polling
@@ -115,35 +116,50 @@ async def _poll(http: httpx.AsyncClient, place: str, over: asyncio.Event, *, at_
     return found
 
 
-async def _siege(process: Process, slow: Slow, sockets: int) -> float:
-    """Keep every socket busy until the gateway has none of them left; how long that took."""
+async def _siege(process: Process, mode: str, sockets: int) -> float:
+    """Keep every socket busy until the gateway has none of them left; how long that took. They are held by a process of
+    their own, so that an honest client here does not share its turns with them."""
     before, started = process.descriptors(), time.monotonic()
-    seen: set[int] = set()
-    tasks = [asyncio.create_task(_hold(process.base_url, slow, seen)) for _ in range(sockets)]
+    holder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.serving.siege", "--sockets", str(sockets), "--hold", mode, process.base_url),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert holder.stdout is not None
     try:
+        async with asyncio.timeout(GIVE_UP_S):
+            assert await holder.stdout.readline() == _ALL_THERE
         for _ in range(int(GIVE_UP_S / _CHECK_EVERY_S)):
-            if len(seen) == sockets and process.descriptors() <= before:
+            if process.descriptors() <= before:
                 return time.monotonic() - started
             await asyncio.sleep(_CHECK_EVERY_S)
-        raise AssertionError(f"of {len(seen)} sockets some are still held: {process.descriptors() - before}")
+        raise AssertionError(f"{process.descriptors() - before} sockets are still held")
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        holder.kill()
+        await holder.wait()
 
 
-async def _hold(base_url: str, slow: Slow, seen: set[int]) -> None:
-    """One slow socket. That the gateway closed it is no reason for it to go."""
-    host, _, port = base_url.removeprefix("http://").rpartition(":")
-    loop = asyncio.get_running_loop()
-    with socket.socket() as line:
-        line.setblocking(False)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
-        await loop.sock_connect(line, (host, int(port)))
-        seen.add(line.fileno())
-        with suppress(ConnectionError):
-            await slow(loop, line)
-        await asyncio.Event().wait()
+async def hold(base_url: str, slow: Slow, sockets: int) -> None:
+    """All the slow sockets, until this process is killed. That the gateway closed one is no reason for it to go."""
+    seen: set[int] = set()
+
+    async def one() -> None:
+        host, _, port = base_url.removeprefix("http://").rpartition(":")
+        loop = asyncio.get_running_loop()
+        with socket.socket() as line:
+            line.setblocking(False)
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
+            await loop.sock_connect(line, (host, int(port)))
+            seen.add(line.fileno())
+            if len(seen) == sockets:
+                sys.stdout.buffer.write(_ALL_THERE)
+                sys.stdout.buffer.flush()
+            with suppress(ConnectionError):
+                await slow(loop, line)
+            await asyncio.Event().wait()
+
+    _raise_descriptors(sockets + _SPARE_DESCRIPTORS)
+    await asyncio.gather(*(one() for _ in range(sockets)))
 
 
 def _p50_p99(latencies: list[float]) -> tuple[float, float]:
@@ -160,8 +176,13 @@ def _raise_descriptors(wanted: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.serving.siege")
     parser.add_argument("--sockets", type=int, default=SOCKETS)
+    parser.add_argument("--mode", choices=MODES, action="append", help="only this one")
+    parser.add_argument("--hold", nargs=2, metavar=("MODE", "URL"), help="hold the sockets of another's run")
     options = parser.parse_args()
-    for mode in MODES:
+    if options.hold is not None:
+        held, base_url = options.hold
+        asyncio.run(hold(base_url, MODES[held], options.sockets))
+    for mode in options.mode or MODES:
         with tempfile.TemporaryDirectory() as folder:
             report = asyncio.run(besiege(Path(folder), mode, options.sockets))
         print(report, flush=True)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.life.process import serve
-from tests.serving.siege import GIVE_UP_S, LIMITS, MODES, SOCKETS, besiege
+from tests.serving.siege import GIVE_UP_S, MODES, SHORT, SOCKETS, besiege
 from tests.world import ALICE, PROMPT_S
 
 TOOL = "slowhttptest"
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts the desc
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_thousand_slow_sockets_are_let_go_and_an_honest_client_is_answered(mode: str, tmp_path: Path) -> None:
-    report = asyncio.run(besiege(tmp_path, mode))
+    report = asyncio.run(besiege(tmp_path, mode, config=SHORT))
     assert report.sockets == SOCKETS
     assert report.polls > 1
 
@@ -43,7 +43,7 @@ def test_slowhttptest_finds_the_service_available_and_holds_nothing(mode: str, t
 
     async def story() -> None:
         async with (
-            serve(tmp_path, "http://127.0.0.1:9", LIMITS) as process,
+            serve(tmp_path, "http://127.0.0.1:9", SHORT) as process,
             httpx.AsyncClient(base_url=process.base_url, trust_env=False, timeout=PROMPT_S) as http,
         ):
             assert (await http.get("/healthz")).status_code == 200
