@@ -1,7 +1,8 @@
 """A gateway in a process of its own, an honest client, and a thousand sockets that take their time.
 
 `python -m tests.serving.siege` is the long run, with the limits that a gateway has by itself, and tells how much the
-honest client felt of it; `test_siege.py` makes a short one. Each slow socket goes on for as long as it is let; only the gateway ends it.
+honest client felt of it; `test_siege.py` makes a short one. Each slow socket goes on for as long as it is let; only the
+gateway ends it.
 """
 
 import argparse
