@@ -33,7 +33,7 @@ _LINGER_S = 2.0
 # A rest of a body that nobody wants is read to its end where it is this small; else the connection is closed.
 _REST_BYTES_MAX = 65_536
 # How long one that found no place is heard, in case it asks for health or metrics.
-_SPARE_S = 0.05
+_SPARE_S = 0.04
 _RETRY_AFTER_S = 1
 _KNOWN_BYTES_MAX = 4_096  # a head that is larger is not kept for comparison
 _ASGI = {"version": "3.0", "spec_version": "2.3"}

@@ -2,24 +2,29 @@
 
 import asyncio
 import math
+import random
 from collections.abc import Callable
+
+# A thousand that came together must not go in the same turn of the loop: each has up to so much more time.
+_SPREAD = 0.1
 
 
 class Deadline:
     """Calls `pass_by` once its moment is past. Moving a timer would cost more than answering a small request, so the
     timer stays where it is while the moment only moves away, and is set anew when it rings too early."""
 
-    __slots__ = ("_loop", "_moment", "_pass_by", "_timer", "_timer_at")
+    __slots__ = ("_loop", "_moment", "_pass_by", "_stretch", "_timer", "_timer_at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pass_by: Callable[[], None]) -> None:
         self._loop = loop
         self._pass_by = pass_by
+        self._stretch = 1 + _SPREAD * random.random()  # noqa: S311 - spreads work, guards nothing
         self._moment = self._timer_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float) -> None:
-        """So long from now."""
-        self._moment = self._loop.time() + seconds
+        """So long from now, or a little longer."""
+        self._moment = self._loop.time() + seconds * self._stretch
         if self._moment < self._timer_at:
             self._ring_at(self._moment)
 
