@@ -13,7 +13,7 @@ from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from gateway.store.schema import APPEND_ONLY, metadata
+from gateway.store.schema import APPEND_ONLY, metadata, say_where
 
 FILE = Path(__file__).parent.parent / "gateway" / "store" / "migrations" / "versions" / "r0001_the_ledger.py"
 
@@ -42,6 +42,8 @@ def upgrade() -> None:
 
 
 def main() -> None:
+    for dialect in APPEND_ONLY:
+        say_where(dialect)
     with create_engine("sqlite://").connect() as empty:
         context = MigrationContext.configure(empty)
         operations = produce_migrations(context, metadata).upgrade_ops

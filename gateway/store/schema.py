@@ -33,6 +33,10 @@ def _one_of(column: str, words: Iterable[str]) -> str:
 
 metadata = MetaData()
 
+WHERE = "where"
+"""Of an index: which rows it is of. It is told to a dialect only once that is known (`say_where`), because to name one
+here imports all of it, PostgreSQL's where nobody has one."""
+
 # On SQLite an INTEGER PRIMARY KEY is the row's own place in the file: ids sort by age, so rows are only ever appended.
 _TaskId = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -95,15 +99,14 @@ Index(
     tasks.c.upstream,
     tasks.c.upstream_id,
     unique=True,
-    sqlite_where=_receipt_held,
-    postgresql_where=_receipt_held,
+    info={WHERE: _receipt_held},
 )
 Index("tasks_state", tasks.c.state, tasks.c.upstream, tasks.c.key_id)
 # Each task is in one of these two: with a team it is the team's, without one the key's (`Caller.may_see`).
 _of_team = tasks.c.team.is_not(None)
 _of_key = tasks.c.team.is_(None)
-Index("tasks_team", tasks.c.team, tasks.c.id, sqlite_where=_of_team, postgresql_where=_of_team)
-Index("tasks_caller", tasks.c.caller, tasks.c.id, sqlite_where=_of_key, postgresql_where=_of_key)
+Index("tasks_team", tasks.c.team, tasks.c.id, info={WHERE: _of_team})
+Index("tasks_caller", tasks.c.caller, tasks.c.id, info={WHERE: _of_key})
 
 # What a caller has in flight, and has opened lately, is counted at every create that is limited (`limits.py`).
 Index("tasks_in_flight", tasks.c.caller, tasks.c.state)
@@ -112,7 +115,7 @@ Index("tasks_lately", tasks.c.caller, tasks.c.created_at)
 Index("tasks_fingerprint", tasks.c.caller, tasks.c.fingerprint, tasks.c.created_at)
 
 _is_suspended = tasks.c.money == Money.SUSPENDED.value
-Index("tasks_suspended", tasks.c.id, sqlite_where=_is_suspended, postgresql_where=_is_suspended)
+Index("tasks_suspended", tasks.c.id, info={WHERE: _is_suspended})
 
 attempts = Table(
     "attempts",
@@ -191,8 +194,7 @@ Index(
     "entries_resolved",  # each reservation is resolved once
     entries.c.task_id,
     unique=True,
-    sqlite_where=_resolves,
-    postgresql_where=_resolves,
+    info={WHERE: _resolves},
 )
 
 APPEND_ONLY = {
@@ -243,7 +245,7 @@ outbox = Table(
     sqlite_with_rowid=False,
 )
 _is_due = outbox.c.state == "due"
-Index("outbox_due", outbox.c.due_at, outbox.c.host, sqlite_where=_is_due, postgresql_where=_is_due)
+Index("outbox_due", outbox.c.due_at, outbox.c.host, info={WHERE: _is_due})
 
 # What became of the film of each completed task: `due` to be fetched, `kept` in the archive, or `gone`.
 films = Table(
@@ -259,9 +261,9 @@ films = Table(
     CheckConstraint("state <> 'kept' OR (bytes > 0 AND kept_at IS NOT NULL)", name="kept_is_counted"),
 )
 _is_due = films.c.state == "due"
-Index("films_due", films.c.due_at, sqlite_where=_is_due, postgresql_where=_is_due)
+Index("films_due", films.c.due_at, info={WHERE: _is_due})
 _is_kept = films.c.state == "kept"
-Index("films_kept", films.c.kept_at, sqlite_where=_is_kept, postgresql_where=_is_kept)
+Index("films_kept", films.c.kept_at, info={WHERE: _is_kept})
 
 # Who watches what (`leases.py`): the processes that say they are there, and the running tasks that each has taken.
 watchers = Table(
@@ -349,8 +351,17 @@ meta = Table(
 )
 
 
+def say_where(dialect: str) -> None:
+    """From now on, the indexes of some rows are so for this dialect."""
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if WHERE in index.info:
+                index.dialect_options[dialect]["where"] = index.info[WHERE]
+
+
 def create(connection: Connection) -> None:
     """All of this, in an empty database."""
+    say_where(connection.dialect.name)
     metadata.create_all(connection)
     for statement in APPEND_ONLY[connection.dialect.name]:
         connection.exec_driver_sql(statement)
