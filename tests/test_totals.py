@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.bounds import Bounds, Most
 from gateway.errors import InvalidRequest
 from gateway.keys import KeyState
 from gateway.measures import DECLARED, Kind
@@ -82,7 +83,7 @@ def test_a_sum_is_written_out_as_the_library_writes_what_it_is_a_sum_of() -> Non
 
 def _lived_in() -> Metrics:
     metrics = Metrics()
-    metrics.mirror(lambda: [("up", "main", KeyState.OK)])
+    metrics.mirror(lambda: [("up", "main", KeyState.OK)], Bounds(Most()))
     metrics.request("/a", "GET", 200, "none", duration_s=0.01, overhead_s=0.001)
     metrics.error(InvalidRequest.at("prompt", "is missing"))
     metrics.finished("MiniMax-Hailuo-2.3", "768P", duration_s=61)

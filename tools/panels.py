@@ -262,7 +262,7 @@ ROWS: Mapping[str, Sequence[Panel]] = {
             "Refused for want of a place",
             "timeseries",
             PER_S,
-            _per_s("reelgate_overload_refusals_total", "what"),
+            [(f"sum by (what) (rate(reelgate_overload_refusals_total{RATE}))", "{{what}}")],
             width=6,
         ),
         Panel(

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from gateway.store import Out
+from gateway.web import operations
 from tests.admin.person import CONFIG, ask, told
 from tests.fakes.upstream import FakeUpstream, accept, gated, look
 from tests.overload.conftest import Run
@@ -171,7 +173,11 @@ def test_requests_passed_on_that_do_not_end_leave_room_for_others(run: Run, tmp_
     run(story)
 
 
-def test_long_lists_hold_up_no_other_read_and_no_decision(run: Run, tmp_path: Path) -> None:
+def test_long_lists_hold_up_no_other_read_and_no_decision(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "WITHIN_S", 0.04)  # as it is outside of tests: a scrape does not wait for them
+
     async def story() -> None:
         async with world(tmp_path, CONFIG + "bounds: {listings: 3}") as it:
             word = await it.finished_film()

@@ -67,7 +67,9 @@ def test_slowhttptest_finds_the_service_available_and_holds_nothing(mode: str, t
                     attack.kill()
                     await attack.wait()
             assert max(held) > LINES // 2
-            assert held[-1] <= PROBES
+            async with asyncio.timeout(PROMPT_S):
+                while process.descriptors() - before > PROBES:  # noqa: ASYNC110 - the kernel tells nobody
+                    await asyncio.sleep(0.05)
             assert set(re.findall(r"service available:\s+(\w+)", said)) == {"YES"}, said
             assert ("No open connections left" in said) == leaves_by_itself, said
 
