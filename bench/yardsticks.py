@@ -59,10 +59,9 @@ def by_httpx(url: str) -> ASGIApp:
 
 def by_paid_call(url: str) -> ASGIApp:
     """With what carries the gateway's paid submits."""
-    trust = ssl.create_default_context()
 
     async def post(body: bytes) -> tuple[int, bytes]:
-        answer = await paid_call.send_once(Call("submit", "POST", url, body), _HEADERS, Timeouts(), trust)
+        answer = await paid_call.send_once(Call("submit", "POST", url, body), _HEADERS, Timeouts())
         return answer.status, answer.body
 
     return forward(post)

@@ -1,7 +1,6 @@
 """A request that is passed on as it came, and its answer as it comes: both streamed, on a connection of their own."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -53,12 +52,12 @@ class Crossing(httpx.AsyncByteStream):
     to httpcore a body that breaks off with WriteError means "read the answer now".
     """
 
-    def __init__(self, base_url: str, secret: str, parcel: Parcel, *, connect_s: float, trust: ssl.SSLContext) -> None:
+    def __init__(self, base_url: str, secret: str, parcel: Parcel, *, connect_s: float) -> None:
         self._secret = secret.encode()
         self._parcel = parcel
         self._connect_s = connect_s
         self._base = httpx.URL(base_url)
-        self._transport = fresh(trust)
+        self._transport = fresh()
         self._line: httpcore.AsyncNetworkStream | None = None
         self._upload: asyncio.Task[None] | None = None
         self._response: httpx.Response | None = None

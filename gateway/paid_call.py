@@ -15,7 +15,6 @@ Rules for editors of this file:
 """
 
 import asyncio
-import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ import httptools
 import httpx
 
 from gateway.transport import REPLY_BYTES_MAX, Timeouts
-from gateway.wire import Call
+from gateway.wire import Call, trust
 
 HEAD_BYTES_MAX = 100 << 10  # FAILURES T12
 # A host with a dead address among good ones: the next is tried beside it (RFC 8305, section 5).
@@ -49,7 +48,7 @@ class Answer:
     is_whole: bool
 
 
-async def send_once(call: Call, headers: Mapping[str, str], limits: Timeouts, trust: ssl.SSLContext) -> Answer:
+async def send_once(call: Call, headers: Mapping[str, str], limits: Timeouts) -> Answer:
     """Send the call, with these headers, and give its answer, within the limits.
 
     Raises httpx's ConnectError, ConnectTimeout, WriteError, WriteTimeout, ReadError, ReadTimeout, RemoteProtocolError.
@@ -57,7 +56,7 @@ async def send_once(call: Call, headers: Mapping[str, str], limits: Timeouts, tr
     place, body = _place(call.url), call.body or b""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + limits.total_s
-    line = await _connect(place, min(deadline, loop.time() + limits.connect_s), trust)
+    line = await _connect(place, min(deadline, loop.time() + limits.connect_s))
     try:
         return await line.exchange(
             place.head(call.method, headers, len(body)), body, read_s=limits.read_s, deadline=deadline
@@ -92,11 +91,11 @@ def _place(url: str) -> _Place:
     return _Place(is_tls, read.raw_host.decode(), port, read.raw_path.decode(), read.netloc.decode())
 
 
-async def _connect(place: _Place, deadline: float, trust: ssl.SSLContext) -> "_Line":
+async def _connect(place: _Place, deadline: float) -> "_Line":
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout_at(deadline):
-            line = await _line(place, _literal(place.host, place.port) or await _look_up(place), loop, trust)
+            line = await _line(place, _literal(place.host, place.port) or await _look_up(place), loop)
     except TimeoutError as error:
         raise httpx.ConnectTimeout("no connection in time") from error
     except OSError as error:  # ssl.SSLError and socket.gaierror are of its kind
@@ -104,10 +103,8 @@ async def _connect(place: _Place, deadline: float, trust: ssl.SSLContext) -> "_L
     return line
 
 
-async def _line(
-    place: _Place, addresses: Sequence[Address], loop: asyncio.AbstractEventLoop, trust: ssl.SSLContext
-) -> "_Line":
-    make, secured = partial(_Line, loop), trust if place.is_tls else None
+async def _line(place: _Place, addresses: Sequence[Address], loop: asyncio.AbstractEventLoop) -> "_Line":
+    make, secured = partial(_Line, loop), trust() if place.is_tls else None
     name = place.host if place.is_tls else None
     if len(addresses) == 1:  # the usual case, without a second look-up by the event loop
         host, port = addresses[0][4][:2]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway import errors
-from gateway.wire import Call, Reply
+from gateway.wire import Call, Reply, trust
 
 REPLY_BYTES_MAX = 1 << 20  # a task object has some hundred bytes; FAILURES section 1
 
@@ -29,9 +29,9 @@ class Timeouts:
     total_s: float = 120.0
 
 
-def fresh(trust: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+def fresh() -> httpx.AsyncHTTPTransport:
     """A transport for one exchange: its connection is surely fresh, and no pool has to be searched for one."""
-    return httpx.AsyncHTTPTransport(verify=trust, trust_env=False, limits=_ONE_USE)
+    return httpx.AsyncHTTPTransport(verify=trust(), trust_env=False, limits=_ONE_USE)
 
 
 async def exchange(transport: httpx.AsyncBaseTransport, call: Call, secret: str, limits: Timeouts) -> Reply:

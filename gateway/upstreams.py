@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import hmac
 import math
-import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -30,7 +29,7 @@ from gateway.keys import PENDING_S, Blocked, Cause, KeyPool, KeySight, KeyState,
 from gateway.providers.protocol import Provider, Site
 from gateway.transport import FOREIGN, Timeouts, exchange, headers_of, judge_transport, read_reply
 from gateway.video import Look, Offer, Receipt, Route, Task, VideoRequest
-from gateway.wire import Call, CallRecord, Reply, Send
+from gateway.wire import Call, CallRecord, Reply, Send, trust
 
 UPSTREAMS_MAX = 3  # for one request: the first and at most two more, however many are configured
 _ANY_MODEL = ""  # what is passed on is not read, so no key is barred for it
@@ -103,10 +102,9 @@ class Upstreams:
         self._counts: dict[int, dict[int, Route | None]] = {}
         """Under way: task → where it went since storage was asked."""
         self._news = asyncio.Event()
-        self._trust = ssl.create_default_context()
         # Transports, not clients: a client would carry cookies from one key's answers to another key's calls.
         # Each upstream has its own, so that one which answers late keeps no connection from another's calls.
-        self._free = {name: httpx.AsyncHTTPTransport(verify=self._trust, trust_env=False) for name in self._by_name}
+        self._free: dict[str, httpx.AsyncHTTPTransport] = {}
 
     async def close(self) -> None:
         for transport in self._free.values():
@@ -389,7 +387,6 @@ class Upstreams:
             upstream.secrets[route.key_id](),
             parcel,
             connect_s=upstream.timeouts.connect_s,
-            trust=self._trust,
         )
         try:
             passed = await crossing.open()
@@ -497,17 +494,24 @@ class Upstreams:
 
     async def _pay(self, call: Call, secret: str, limits: Timeouts) -> Reply:
         try:
-            answer = await paid_call.send_once(call, headers_of(call, secret), limits, self._trust)
+            answer = await paid_call.send_once(call, headers_of(call, secret), limits)
         except FOREIGN as error:
             raise judge_transport(error) from None
         return read_reply(answer.status, answer.headers, answer.body, answer.is_whole, secret)
+
+    def _kept(self, name: str) -> httpx.AsyncHTTPTransport:
+        """The connections of free calls to this upstream."""
+        transport = self._free.get(name)
+        if transport is None:
+            transport = self._free[name] = httpx.AsyncHTTPTransport(verify=trust(), trust_env=False)
+        return transport
 
     async def _send_free(self, upstream: Upstream, key_id: str, call: Call) -> Reply:
         """As `_send_paid`, on kept connections; a failure teaches nothing."""
         started = perf_counter()
         outcome = "look_failed"
         try:
-            reply = await exchange(self._free[upstream.name], call, upstream.secrets[key_id](), upstream.timeouts)
+            reply = await exchange(self._kept(upstream.name), call, upstream.secrets[key_id](), upstream.timeouts)
             outcome = f"{reply.status // 100}xx"
         except errors.UpstreamError as error:
             raise errors.LookFailed(error.message, row="P") from None

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -14,7 +13,6 @@ from gateway import paid_call
 from gateway.transport import REPLY_BYTES_MAX, Timeouts
 from gateway.wire import Call
 
-TRUST = ssl.create_default_context()
 PATIENT = Timeouts(30, 30, 30)
 LARGE = b"x" * (64 << 20)  # more than the buffers of any loopback connection hold
 HEADERS = {"authorization": "Bearer secret", "x-name": "value"}
@@ -47,7 +45,7 @@ async def upstream(meet: Meet) -> AsyncIterator[str]:
 def call(
     url: str, body: bytes = b"{}", limits: Timeouts = PATIENT, method: str = "POST"
 ) -> Awaitable[paid_call.Answer]:
-    return paid_call.send_once(Call("submit", method, url, body), HEADERS, limits, TRUST)
+    return paid_call.send_once(Call("submit", method, url, body), HEADERS, limits)
 
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])

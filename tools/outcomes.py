@@ -7,7 +7,6 @@ several answers, and for several providers: then all of them must come to the sa
 """
 
 import asyncio
-import functools
 import gzip
 import json
 import logging
@@ -470,7 +469,6 @@ def _stage() -> Iterator[Stage]:
     with (
         patch.object(paid_call, "send_once", stage.send_once),
         patch.object(carrying, "ONCE_MORE_AFTER_S", 0.0),
-        patch.object(ssl, "create_default_context", functools.cache(ssl.create_default_context)),
         _silence(carrying.log),
     ):
         yield stage

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import httpcore
 
+from gateway import wire
 from gateway.egress.lines import Line
 from gateway.egress.listeners import Listener, is_ours
 from gateway.egress.networks import Network, is_public, is_within
@@ -101,7 +102,7 @@ class Door:
         # For each kind its own, so that names which nobody answers for hold up only what is named in the same way.
         self._resolve = {kind: resolve or Resolver().resolve for kind in Kind}
         self._network = network or httpcore.AnyIOBackend()
-        self._trust = trust or ssl.create_default_context()
+        self._trust = trust
         most = {kind: policy.at_once_max for kind, policy in POLICIES.items()} | dict(at_once or {})
         self._places = {kind: asyncio.Semaphore(count) for kind, count in most.items()}
 
@@ -219,7 +220,9 @@ class Door:
         line = Line(self._network, addresses)
         stack.push_async_callback(line.close)
         place = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
-        connection = httpcore.AsyncHTTPConnection(place.origin, ssl_context=self._trust, network_backend=line)
+        connection = httpcore.AsyncHTTPConnection(
+            place.origin, ssl_context=self._trust or wire.trust(), network_backend=line
+        )
         headers = {
             "user-agent": "reelgate",
             "accept": "*/*",

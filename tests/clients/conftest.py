@@ -1,7 +1,6 @@
 """The clients, each started once for all tests."""
 
 import functools
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from gateway.catalog import Catalog
 from gateway.store import sqlite
 from tests.clients.driving import Process, node_client, python_client
 
-_TRUST = functools.cache(ssl.create_default_context)
 _CATALOG = functools.cache(Catalog.shipped)
 
 
@@ -19,7 +17,6 @@ _CATALOG = functools.cache(Catalog.shipped)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred gateways are opened here, and these are most of what one costs."""
     monkeypatch.setattr(sqlite, "_WRITER", ("PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON"))
-    monkeypatch.setattr(ssl, "create_default_context", _TRUST)
     monkeypatch.setattr(Catalog, "shipped", lambda prices, forwards_unknown: _CATALOG())
 
 

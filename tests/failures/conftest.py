@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import socket
-import ssl
 
 import pytest
 
@@ -14,7 +13,6 @@ from gateway.parts import Parts
 from gateway.store import sqlite
 from tests.fakes.upstream import invalid_names_fail
 
-_TRUST = functools.cache(ssl.create_default_context)
 _CATALOG = functools.cache(Catalog.shipped)
 
 
@@ -30,7 +28,6 @@ def quick_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carry, "ONCE_MORE_AFTER_S", 0.02)  # one test keeps the real second
     # Some hundred gateways are opened here. None of them meets a power cut, and these are most of what one costs.
     monkeypatch.setattr(sqlite, "_WRITER", ("PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON"))
-    monkeypatch.setattr(ssl, "create_default_context", _TRUST)
     monkeypatch.setattr(Catalog, "shipped", lambda prices, forwards_unknown: _CATALOG())
     # When a look pays is not what is tested here: one is due whenever the shortest interval is over.
     monkeypatch.setattr(Durations, "look_after", lambda self, kind, age_s, min_s, max_s, roll: min_s)
