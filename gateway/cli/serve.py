@@ -72,19 +72,19 @@ def _cause(error: StorageDown) -> object:
 
 
 async def _serve(config: Config) -> None:
+    serving.open_undisturbed()
     # Bound before storage is opened: a second gateway on the same files must not take them for a dead one's.
     with serving.bind(config.server.host, config.server.port) as listener:
         async with gateway(config, listeners=[listener.getsockname()[:2]]) as opened:
-            serving.settle()
             print(f"reelgate: listening on {serving.address_of(listener)}", file=sys.stderr, flush=True)
             await _answer(config, opened, listener)
 
 
 async def _work(config: Config, place: Place) -> None:
     """One of several on the same port. It is the parent who says where they listen."""
+    serving.open_undisturbed()
     with socket.socket(fileno=place.listeners[place.number]) as listener:
         async with gateway(config, listeners=[listener.getsockname()[:2]], counts=Path(place.folder)) as opened:
-            serving.settle()
             await _answer(config, opened, listener, serving.Line(place))
 
 

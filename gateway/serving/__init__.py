@@ -7,7 +7,18 @@ worker.py      a process until its end, alone or in a fleet
 """
 
 from gateway.serving.limits import Limits
-from gateway.serving.server import GRACE_S, address_of, bind, bind_several, run, running, settle
+from gateway.serving.server import GRACE_S, address_of, bind, bind_several, open_undisturbed, run, running
 from gateway.serving.worker import Line, serve
 
-__all__ = ["GRACE_S", "Limits", "Line", "address_of", "bind", "bind_several", "run", "running", "serve", "settle"]
+__all__ = [
+    "GRACE_S",
+    "Limits",
+    "Line",
+    "address_of",
+    "bind",
+    "bind_several",
+    "open_undisturbed",
+    "run",
+    "running",
+    "serve",
+]

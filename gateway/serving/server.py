@@ -23,14 +23,25 @@ FIRST_WORD_S = 1.0  # whoever has just connected has said by then what it came f
 _LOOK_S = 0.05
 
 
-def settle() -> None:
-    """Everything is open: what there is now lives as long as the process, so the collector need not look at it again.
+SETTLED_AFTER_S = 0.5  # when it answers already, and the first who waited were answered
+
+
+def open_undisturbed() -> None:
+    """While a gateway is being opened, nothing is garbage. A while later, what there is by then lives as long as the
+    process, so that the collector need not look at it again."""
+    gc.disable()
+    asyncio.get_running_loop().call_later(SETTLED_AFTER_S, _settle)
+
+
+def _settle() -> None:
+    """What there is now lives as long as the process.
 
     Every answer leaves a few objects; a pass for each few hundred of them would cost more than they do.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:

@@ -24,6 +24,7 @@ class Dispatch:
     def __init__(
         self, plain: Mapping[str, Surface], otherwise: Router, *, nowhere: Surface, vital: frozenset[str]
     ) -> None:
+        self.plain = plain
         self.vital = vital
         self._nowhere = nowhere
         self._otherwise = otherwise

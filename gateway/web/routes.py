@@ -85,12 +85,12 @@ def build_routes(
     surface = partial(kind, metrics=metrics, default_dialect=default_dialect, look_again=look_again)
     surfaces = {path: surface(path, by_method) for path, by_method in ways.items()}
     nowhere = surface("unknown", dict.fromkeys(METHODS, Way(_not_there)))
+    plain = {path: app for path, app in surfaces.items() if is_plain(path)}
     routes = [
-        *(Route(path, app) for path, app in surfaces.items()),
+        *(Route(path, app) for path, app in surfaces.items() if path not in plain),
         *(_passing(prefix, passthrough, surface) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
         Route("/{path:path}", nowhere),
     ]
-    plain = {path: app for path, app in surfaces.items() if is_plain(path)}
     return Dispatch(plain, Router(routes, redirect_slashes=False), nowhere=nowhere, vital=_VITAL)
 
 

@@ -77,15 +77,16 @@ def test_it_is_valid_and_refers_to_nothing_that_is_not_there(name: str | None) -
 def test_every_route_of_the_router_is_in_it_and_nothing_else(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, f"admin_key: {ADMIN_KEY}\n") as opened:
-            router: Any = opened.app._otherwise  # type: ignore[attr-defined]
+            dispatch: Any = opened.app
+            surfaces = {**dispatch.plain, **{route.path: route.app for route in dispatch._otherwise.routes}}
             offered = {
-                (route.path, method)
-                for route in router.routes
-                for method, way in route.app._ways.items()
+                (path, method)
+                for path, surface in surfaces.items()
+                for method, way in surface._ways.items()
                 if way.handler not in (routes._not_offered, routes._not_there)
                 # What is passed on is another's to describe, and pages are for people.
-                and not route.path.startswith("/dashboard")
-                and "{passthrough:" not in route.path
+                and not path.startswith("/dashboard")
+                and "{passthrough:" not in path
             }
             described = {(path, method) for path, method, _ in operations(told(await opened.http.get("/openapi.json")))}
             assert described == offered
