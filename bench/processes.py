@@ -78,6 +78,7 @@ def running(
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own commands
             command,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -89,6 +90,11 @@ def running(
         yield server
     finally:
         _stop(process)
+
+
+def _environment() -> dict[str, str]:
+    """As a person's: Python keeps what it has compiled."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def free_port() -> int:

@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parent.parent
 _LITELLM = _ROOT / ".venv" / "rivals" / "litellm"
 _PINS = _ROOT / "bench" / "litellm.txt"
 
-# Its defaults, but for what it cannot do without: one worker, connections to the upstream that are kept.
+# Its defaults, with one worker: a connection of its own for each request, as the gateway's paid calls have.
 _NGINX = """\
 daemon off;
 master_process off;
@@ -33,20 +33,10 @@ http {{
   fastcgi_temp_path {folder}/nginx-fastcgi;
   uwsgi_temp_path {folder}/nginx-uwsgi;
   scgi_temp_path {folder}/nginx-scgi;
-  upstream fixed {{ server 127.0.0.1:{upstream}; keepalive 64; }}
   server {{
     listen 127.0.0.1:{port};
-    location /v1/events/ {{
-      proxy_pass http://fixed;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_buffering off;
-    }}
-    location / {{
-      proxy_pass http://fixed;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-    }}
+    location /v1/events/ {{ proxy_pass http://127.0.0.1:{upstream}; proxy_buffering off; }}
+    location / {{ proxy_pass http://127.0.0.1:{upstream}; }}
   }}
 }}
 """
