@@ -26,14 +26,10 @@ async def keep(task: Task, receipt: Receipt, parts: Parts) -> Task:
         model = parts.catalog.label(task.request.model)
         parts.metrics.reserved(task.upstream, model, units=receipt.reserved, price=task.price)
     running = replace(task, state=State.RUNNING, upstream_id=receipt.upstream_id, started_at=now)
-    storing = asyncio.ensure_future(parts.registry.start(task, receipt, now=now))
-    storing.add_done_callback(lambda done: done.cancelled() or done.exception())  # told here, or nobody asks any more
     is_safe = False
+    being_slow = asyncio.get_running_loop().call_later(SLOW_S, _set_aside, running, parts)
     try:
-        await asyncio.wait((storing,), timeout=SLOW_S)
-        if not storing.done():
-            _set_aside(running, parts)
-        started = await asyncio.shield(storing)
+        started = await parts.registry.start(task, receipt, now=now)  # a step that is cancelled is done all the same
         is_safe = True
     except ReceiptTaken:
         is_safe = True  # it is the other task's
@@ -46,6 +42,7 @@ async def keep(task: Task, receipt: Receipt, parts: Parts) -> Task:
         log.warning("task %d was accepted as %s while storage is down", task.id, receipt.upstream_id)
         return parts.memory.begin(running)
     finally:
+        being_slow.cancel()
         if not is_safe:  # whatever ended this, a bug or a cancelled coroutine included
             _set_aside(running, parts)
     return parts.memory.begin(started)
