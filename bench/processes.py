@@ -72,7 +72,14 @@ class Server:
 
 @contextmanager
 def running(
-    name: str, command: Sequence[str], port: int, *, cores: Collection[int], ready: str, log: Path
+    name: str,
+    command: Sequence[str],
+    port: int,
+    *,
+    cores: Collection[int],
+    ready: str,
+    log: Path,
+    within_s: float = START_WITHIN_S,
 ) -> Iterator[Server]:
     """Start a server, wait until it answers 200 on the path `ready`, and end it with the block."""
     with log.open("ab") as output:
@@ -86,7 +93,7 @@ def running(
         )
     server = Server(name, process, port)
     try:
-        _wait(server, ready, log)
+        _wait(server, ready, log, within_s)
         yield server
     finally:
         _stop(process)
@@ -103,8 +110,8 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait(server: Server, ready: str, log: Path) -> None:
-    deadline = time.monotonic() + START_WITHIN_S
+def _wait(server: Server, ready: str, log: Path, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
     while True:
         if server.process.poll() is not None:
             said = log.read_text("utf-8", "replace")[-800:] if log.is_file() else ""
@@ -113,7 +120,7 @@ def _wait(server: Server, ready: str, log: Path) -> None:
             server.request("GET", ready)
         except OSError:
             if time.monotonic() > deadline:
-                raise ServerFailed(f"{server.name} did not answer within {START_WITHIN_S:g} s") from None
+                raise ServerFailed(f"{server.name} did not answer within {within_s:g} s") from None
             time.sleep(_LOOK_EVERY_S)
         else:
             return

@@ -17,6 +17,7 @@ from bench.processes import Server, free_port, running
 
 _ROOT = Path(__file__).parent.parent
 _LITELLM = _ROOT / ".venv" / "rivals" / "litellm"
+_START_WITHIN_S = 120.0  # it takes a quarter of a minute where it has a core to itself
 _PINS = _ROOT / "bench" / "litellm.txt"
 
 # Its defaults, with one worker: a connection of its own for each request, as the gateway's paid calls have.
@@ -73,7 +74,13 @@ def litellm(lab: Laboratory) -> AbstractContextManager[Server]:
     (lab.folder / "litellm.yaml").write_text(text, "utf-8")
     log = lab.folder / "litellm.log"
     return running(
-        "LiteLLM", [*command, "--port", str(port)], port, cores={lab.cores.subject}, ready="/health/liveliness", log=log
+        "LiteLLM",
+        [*command, "--port", str(port)],
+        port,
+        cores={lab.cores.subject},
+        ready="/health/liveliness",
+        log=log,
+        within_s=_START_WITHIN_S,
     )
 
 
