@@ -72,6 +72,23 @@ def test_what_is_sent_is_an_order_of_the_viewers_own_key_and_is_bought_once(tmp_
             changed = await holder.sends_files(PATH, {**said, "prompt": "a whale"}, {})
             assert changed.status_code == 422
             assert "was sent before, with other words in it" in changed.text
+            assert number_of(changed.text) != said["number"]
+            assert len(it.videos()) == 1
+
+    run(story)
+
+
+def test_a_form_keeps_its_number_until_it_was_sent_so_that_a_lost_answer_is_no_second_order(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, CONFIG) as it, visitor(it, ALICE) as holder:
+            said = {**GOOD, "dialect": "openai", "number": number_of(await holder.gets(PATH))}
+            await holder.sends_files(PATH, {**said, "do": "send"}, {})  # say that this answer was lost
+            tried = await holder.sends_files(PATH, {**said, "do": "try"}, {})
+            refused = await holder.sends_files(PATH, {**said, "do": "send", "prompt": ""}, {})
+            for page in (tried, refused):
+                assert number_of(page.text) == said["number"]
+            again = await holder.sends_files(PATH, {**said, "do": "send", "number": number_of(refused.text)}, {})
+            assert again.status_code == 303
             assert len(it.videos()) == 1
 
     run(story)

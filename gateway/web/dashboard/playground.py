@@ -70,6 +70,8 @@ class Outcome:
     task: dict[str, Any] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
+    is_new_order: bool = False
+    """The form gets a number of its own: what was sent under the one it had is another order."""
 
 
 class Playground:
@@ -107,6 +109,7 @@ class Playground:
         except GatewayError as error:
             self._parts.metrics.error(error)
             outcome.problems, outcome.status = _problems(error, outcome.dialect), error.status
+            outcome.is_new_order = isinstance(error, KeyReused)
         return self._page(visit, outcome, said)
 
     async def _find(self, spelling: str, visit: Visit) -> Task:
@@ -148,7 +151,7 @@ class Playground:
             models=[_sold(model) for model in self._models(visit.viewer.caller)],
             currency=self._parts.settings.currency,
             asks_for_key=visit.viewer.role is Role.OPERATOR and self._parts.admission.anyone is None,
-            number=secrets.token_urlsafe(18),
+            number=_kept_number(said, outcome) or secrets.token_urlsafe(18),
             curl=outcome.curl,
             quote=None if quoted is None else quoted.body,
             upstream_body=None if quoted is None else _shown_body(quoted),
@@ -263,6 +266,12 @@ def _number(said: Mapping[str, str]) -> str:
     if not _NUMBER.fullmatch(number):
         raise InvalidRequest.at("number", "this form has no number; load the page again")
     return f"playground:{number}"
+
+
+def _kept_number(said: Mapping[str, str], outcome: Outcome) -> str | None:
+    """A form keeps its number until its answer has come: under another one, what is sent again is bought again."""
+    number = said.get("number", "")
+    return number if _NUMBER.fullmatch(number) and not outcome.is_new_order else None
 
 
 def _problems(error: GatewayError, dialect: str) -> dict[str, str]:

@@ -42,10 +42,11 @@ async function play(event) {
     const answer = await fetch(form.action, { method: "POST", body: said });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById("outcome");
-    if (found === null) {
-      location.assign("/dashboard/playground"); // the session is over, or there is no such page any more
+    if (found === null && answer.redirected) {
+      location.assign("/dashboard/playground"); // the session is over
       return;
     }
+    if (found === null) throw new Error("no answer of the playground's own");
     form.elements.number.value = page.querySelector("input[name=number]").value;
     tell(page);
     outcome.replaceChildren(...document.adoptNode(found).childNodes);
