@@ -11,6 +11,8 @@ class Plan:
     """Pairs of gateway and yardstick, taken in turn. Odd, so that the median is one of them."""
     round_s: int
     latency_round_s: int
+    warm_up_s: int
+    """Of each server before its first round."""
     warm_s: int
     """Of polls before the memory is looked at first; at any pace worth measuring, 10,000 and more."""
     polls: int
@@ -25,6 +27,7 @@ FULL = Plan(
     rounds=3,
     round_s=4,
     latency_round_s=3,
+    warm_up_s=1,
     warm_s=4,
     polls=100_000,
     starts=5,
@@ -35,6 +38,7 @@ QUICK = Plan(
     rounds=3,
     round_s=1,
     latency_round_s=1,
+    warm_up_s=1,
     warm_s=2,
     polls=10_000,
     starts=3,

@@ -64,7 +64,7 @@ async def exporting() -> AsyncIterator[None]:
     try:
         _traces = _Traces()
     except ImportError:
-        log.warning("a collector of traces is named, but OpenTelemetry is not here: pip install 'reelgate[otel]'")
+        log.warning("a collector of traces is named, but OpenTelemetry is not here: install requirements-otel.txt")
         yield
         return
     traces = _traces

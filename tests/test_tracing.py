@@ -258,7 +258,7 @@ def test_a_missing_extra_is_one_line_and_the_gateway_runs(
     with caplog.at_level(logging.WARNING, "reelgate.tracing"):
         here, _ = traced(tmp_path, "a ship")
     (record,) = [record for record in caplog.records if record.name == "reelgate.tracing"]
-    assert "reelgate[otel]" in record.getMessage()
+    assert "requirements-otel.txt" in record.getMessage()
     assert len(here.videos()) == 1
     assert collector.raw == []
 

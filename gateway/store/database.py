@@ -180,7 +180,7 @@ def _postgresql(at: URL, busy_timeout_s: float, group_max: int) -> Kind:
     try:
         from gateway.store.postgres import PostgresWorker, engine_of
     except ImportError:
-        raise AddressRefused("PostgreSQL needs one more package: pip install 'reelgate[postgres]'") from None
+        raise AddressRefused("PostgreSQL needs one more package: install requirements-postgres.txt") from None
     if not at.database:
         raise AddressRefused("which database? write postgresql://user:password@host/database")
     engine = engine_of(at)

@@ -549,7 +549,7 @@ def test_an_address_with_an_option_that_is_none_is_storage_that_cannot_be_used(s
 def test_without_the_driver_one_line_says_what_is_missing(monkeypatch):
     monkeypatch.delitem(sys.modules, "gateway.store.postgres")
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StorageRefused, match="pip install 'reelgate\\[postgres\\]'") as caught:
+    with pytest.raises(StorageRefused, match=r"install requirements-postgres\.txt") as caught:
         Database.open("postgresql://user@host/film")
     assert "\n" not in str(caught.value)
 
