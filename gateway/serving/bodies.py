@@ -53,7 +53,8 @@ class Chunked:
     def __init__(self, limits: Limits) -> None:
         self.is_whole = False
         self._limits = limits
-        self._held = b""  # of a line that is not whole
+        self._held = b""  # of a line, or of trailers, that are not whole
+        self._seen = 0  # so many bytes of held trailers were looked at: they may come one by one
         self._left = 0
         self._is_after_chunk = False
         self._is_at_trailers = False
@@ -109,9 +110,11 @@ class Chunked:
         if data.startswith(b"\r\n", at):
             self.is_whole = True
             return 2
-        end = data.find(END, at)
+        end = data.find(END, at + max(0, self._seen - len(END) + 1))
         if end < 0 or end + len(END) - at > self._limits.header_bytes:
-            judge_trailers_begun(data[at:], self._limits.header_bytes)
+            begun = data[at:]
+            judge_trailers_begun(begun, self._seen, self._limits.header_bytes)
+            self._seen = len(begun)
             return 0
         judge_trailers(data[at : end + len(END)], self._limits.header_fields)
         self.is_whole = True

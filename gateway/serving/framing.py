@@ -96,7 +96,7 @@ def judge_begun(text: bytes, seen: int, bytes_max: int) -> None:
     if _ILL.search(text, max(0, seen - 1)) is not None:
         raise InvalidRequest("the head of the request has a bare line break or a control character")
     cut = text.find(b"\r\n") + 2
-    if cut > 1 and _LINE.fullmatch(text, 0, cut) is None:
+    if cut > max(1, seen) and _LINE.fullmatch(text, 0, cut) is None:  # a line that was whole then was judged then
         raise _line_refused(text[:cut])
 
 
@@ -145,11 +145,11 @@ def judge_trailers(block: bytes, fields_max: int) -> None:
         raise HeadTooLarge(f"the request has more than {fields_max} trailer fields")
 
 
-def judge_trailers_begun(text: bytes, bytes_max: int) -> None:
-    """Whether trailers that are not whole can still become good."""
+def judge_trailers_begun(text: bytes, seen: int, bytes_max: int) -> None:
+    """Whether trailers that are not whole can still become good; of their first `seen` bytes that was asked before."""
     if len(text) >= bytes_max:
         raise HeadTooLarge(f"the trailers of the request are larger than {bytes_max} bytes")
-    if _ILL.search(text) is not None:
+    if _ILL.search(text, max(0, seen - 1)) is not None:
         raise InvalidRequest("the trailers of the request have a bare line break or a control character")
 
 

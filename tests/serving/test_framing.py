@@ -1,10 +1,12 @@
 """Heads and bodies, judged without any socket: the same verdict however the bytes are cut."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from gateway.errors import GatewayError, HeadTooLarge, InvalidRequest
+from gateway.serving import framing
 from gateway.serving.bodies import Chunked, Measured
 from gateway.serving.framing import END, judge, judge_begun, line_of
 from gateway.serving.limits import Limits
@@ -162,6 +164,49 @@ def test_trailers_have_the_budget_of_a_head() -> None:
             read_chunks([b"0\r\n" + trailers + b"\r\n"])
     with pytest.raises(HeadTooLarge):
         read_chunks([b"0\r\n", b"X: " + b"y" * 40_000, b"y" * 40_000])
+
+
+class Counting:
+    """A pattern that counts how much it was given to look at."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.looked_bytes = self.looks = 0
+
+    def search(self, text: bytes, at: int = 0) -> re.Match[bytes] | None:
+        self.looked_bytes += len(text) - at
+        return self._pattern.search(text, at)
+
+    def fullmatch(self, text: bytes, at: int, end: int) -> re.Match[bytes] | None:
+        self.looks += 1
+        return self._pattern.fullmatch(text, at, end)
+
+
+def test_trailers_that_come_byte_by_byte_are_looked_at_twice_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    ill = Counting(framing._ILL)
+    monkeypatch.setattr(framing, "_ILL", ill)
+    trailers = b"X: " + b"y" * 5_000 + b"\r\nZ: a\r\n\r\n"
+    body = chunk(ORDER) + b"0\r\n" + trailers
+    assert read_chunks([b"%c" % byte for byte in body + AFTER]) == (ORDER, AFTER, True)
+    assert len(trailers) - 1 <= ill.looked_bytes <= 2 * len(trailers)
+
+
+@pytest.mark.parametrize("ill", [b"X: y\nZ: a", b"X: y\rZ: a", b"X: \x00", b"X: y\r\n\nZ"])
+def test_what_no_trailer_can_become_good_after_is_refused_at_once_however_it_is_cut(ill: bytes) -> None:
+    for parts in cuts(ill):
+        with pytest.raises(InvalidRequest, match="bare line break or a control character"):
+            read_chunks([b"0\r\n", *parts])
+
+
+def test_a_request_line_is_judged_when_it_is_whole_and_not_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Counting(framing._LINE)
+    monkeypatch.setattr(framing, "_LINE", line)
+    head = get(HOST + b"X: " + b"y" * 1_000 + b"\r\n")
+    for end in range(1, len(head)):
+        judge_begun(head[:end], max(0, end - 4), LIMITS.header_bytes)  # as a connection says what it has seen
+    assert 1 <= line.looks <= len(END), "it is looked at again as long as the end of the head could begin in it"
+    with pytest.raises(InvalidRequest, match="request line"):
+        judge_begun(b"GET  / HTTP/1.1\r\n", 13, LIMITS.header_bytes)
 
 
 def test_who_is_refused_is_known_by_the_first_line() -> None:
