@@ -38,6 +38,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal
 _LEVELS = ("debug", "info", "warning", "error")
 _WORD_BYTES_MAX = 64
 _FOLDERS = "reelgate-fleet-"
+_FOLDER_TRIES = 10
 
 
 def become(task: Task) -> NoReturn:
@@ -146,20 +147,33 @@ def _command() -> list[str]:
 def _own_folder(base: Path) -> Path:
     """A folder for the counts, locked for as long as this process lives; those of parents that were killed go."""
     for left in base.glob(f"{_FOLDERS}*"):
-        if _lock(left):
+        lock = _lock(left)
+        if lock is not None:
             shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=base))
-    _lock(folder)
-    return folder
+            os.close(lock)
+    for _ in range(_FOLDER_TRIES):
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=base))
+        if _lock(folder) is not None:
+            return folder
+        # Another parent that starts took it for one that was left, in the moment before it was locked.
+        shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=base))  # no locks here: then nobody takes it for left either
 
 
-def _lock(folder: Path) -> bool:
-    """Whether nobody else holds it; then it is held until this process ends."""
+def _lock(folder: Path) -> int | None:
+    """The descriptor that holds the lock of a folder of ours, until it is closed or this process ends; None where
+    somebody else holds it, or where it is none of ours: everybody may put into such a place whatever they like."""
     try:
-        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return False
-    return True
+        return None
+    with suppress(OSError):
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.lstat(folder)):  # it was not removed meanwhile
+                return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _memory_folder() -> str | None:
