@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.flows import callers
+from gateway.parts import Parts
 from gateway.web.dashboard.logins import ADDRESSES_MAX, OF_ALL_MAX, OF_ONE_ADDRESS_MAX, WITHIN_S, Logins, TooManyLogins
 from tests.dashboard.house import house
 from tests.dashboard.visitor import ADMIN_KEY, CONFIG, text_of
@@ -13,22 +15,58 @@ from tests.world import ALICE, BOB, Clock
 WRONG = "This key opens nothing here."
 
 
-def test_after_ten_wrong_keys_a_minute_not_even_the_right_one_is_looked_at(tmp_path: Path) -> None:
+def test_after_ten_wrong_keys_a_minute_the_next_wrong_one_is_told_to_wait(tmp_path: Path) -> None:
     async def story() -> None:
         clock = Clock()
         async with house(tmp_path, clock=clock) as it, it.browse() as http:
             for _ in range(OF_ONE_ADDRESS_MAX):
                 assert (await it.login(http, "wrong")).status_code == 401
                 clock.walk(2)
-            refused = await it.login(http)
-            assert refused.status_code == 429
-            assert refused.headers["retry-after"] == str(int(WITHIN_S) - 2 * OF_ONE_ADDRESS_MAX)
-            assert "too many wrong keys" in text_of(refused.text)
+            for key in ("wrong", "another wrong one", f"{ADMIN_KEY}x", ""):
+                refused = await it.login(http, key)
+                assert refused.status_code == 429
+                assert refused.headers["retry-after"] == str(int(WITHIN_S) - 2 * OF_ONE_ADDRESS_MAX)
+                assert "too many wrong keys" in text_of(refused.text)
+                assert "set-cookie" not in refused.headers
             # Somebody elsewhere is not kept out by it.
             async with it.browse("192.0.2.2") as other:
-                assert (await it.login(other)).status_code == 303
+                assert (await it.login(other, "wrong")).status_code == 401
             clock.walk(WITHIN_S - 2 * OF_ONE_ADDRESS_MAX)
-            assert (await it.login(http)).status_code == 303
+            assert (await it.login(http, "wrong")).status_code == 401
+
+    asyncio.run(story())
+
+
+def test_no_number_of_wrong_keys_keeps_a_right_one_out(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as it:
+            for number in range(OF_ALL_MAX + 1):
+                async with it.browse(f"192.0.2.{number}") as http:
+                    assert (await it.login(http, "wrong")).status_code == (401 if number < OF_ALL_MAX else 429)
+            async with it.browse("198.51.100.1") as http:
+                for key in (ADMIN_KEY, ALICE, BOB):
+                    assert (await it.login(http, key)).status_code == 303
+                # A right key is no way to begin a new count.
+                assert (await it.login(http, "wrong")).status_code == 429
+
+    asyncio.run(story())
+
+
+def test_what_is_told_to_wait_asks_storage_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    look_again = callers.look_again
+
+    async def counted(parts: Parts) -> None:
+        nonlocal looks
+        looks += 1
+        await look_again(parts)
+
+    async def story() -> None:
+        monkeypatch.setattr(callers, "look_again", counted)
+        async with house(tmp_path) as it, it.browse() as http:
+            for _ in range(3 * OF_ONE_ADDRESS_MAX):
+                await it.login(http, "wrong")
+        assert looks == OF_ONE_ADDRESS_MAX
 
     asyncio.run(story())
 

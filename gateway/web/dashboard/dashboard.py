@@ -182,19 +182,22 @@ class Dashboard:
         require_own_origin(exchange, self._settings.public_url)
         said = await read_form(exchange)
         address = (exchange.scope.get("client") or ("",))[0]
-        to, key = self._place(said.get("to")), said.get("key", "").strip()
+        to, key = self._place(said.get("to")), said.get("key", "").strip()[:_KEY_CHARACTERS_MAX].encode()
+        is_known = self._doorbook.knows(key)  # asked first: the limit is for wrong keys, and keeps no right one out
         try:
-            self._logins.begin(address)
+            if not is_known:
+                self._logins.begin(address)
         except GatewayError as error:
             self._parts.metrics.error(error)
             page = self._login_page(exchange, to=to, status=error.status, wrong=error.message)
             page.headers.append((b"retry-after", b"%d" % (error.retry_after or 1)))
             return page
-        headers = await self._doorbook.open(key[:_KEY_CHARACTERS_MAX].encode(), exchange) if key else None
+        headers = await self._doorbook.open(key, exchange) if key else None
         if headers is None:
             self._parts.metrics.error(Unauthenticated("wrong key"))
             return self._login_page(exchange, to=to, status=401, wrong=_WRONG_KEY)
-        self._logins.succeeded(address)
+        if not is_known:
+            self._logins.succeeded(address)
         return self._renderer.redirect(to, headers)
 
     async def _logout(self, exchange: Exchange) -> Answer:

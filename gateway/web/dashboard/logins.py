@@ -1,7 +1,8 @@
-"""How often somebody may try to log in: few wrong keys a minute from one address, and not many from all together.
+"""How many wrong keys are answered one by one: few a minute from one address, and not many from all together.
 
-Counted in this process alone and in bounded memory. The keys themselves are far beyond guessing; this keeps the log
-and the processor from a machine that tries anyway.
+Counted in this process alone and in bounded memory. The keys themselves are far beyond guessing; this keeps storage,
+which is asked whether a wrong key was made a moment ago, from a machine that tries anyway. A key that is known to be
+right is never kept out by it: else whoever tries a hundred wrong ones a minute locks the operator out.
 """
 
 import math
@@ -17,7 +18,7 @@ ADDRESSES_MAX = 1_000
 
 
 class TooManyLogins(PolicyError):
-    """As many wrong keys as may be; nobody was asked whether this one is right."""
+    """As many wrong keys as may be; storage was not asked about this one."""
 
     status = 429
     code = "too_many_logins"
@@ -33,8 +34,8 @@ class Logins:
         self._of_address: OrderedDict[str, deque[float]] = OrderedDict()
 
     def begin(self, address: str) -> None:
-        """Somebody tries. Counted at once, so that tries at the same time are not all let through; raises
-        TooManyLogins where it is too soon for another."""
+        """Somebody tries a key that is not known. Counted at once, so that tries at the same time are not all let
+        through; raises TooManyLogins where it is too soon for another."""
         now = self._clock()
         own = self._of_address.setdefault(address, deque(maxlen=OF_ONE_ADDRESS_MAX))
         self._of_address.move_to_end(address)
@@ -47,7 +48,7 @@ class Logins:
         self._all.append(now)
 
     def succeeded(self, address: str) -> None:
-        """The key was right: that try does not count."""
+        """Storage knew the key: that try does not count."""
         for tries in (self._of_address.get(address), self._all):
             if tries:
                 tries.pop()
