@@ -2,12 +2,17 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
 from gateway.egress import resolving
+from gateway.web import body
+from tests.dashboard.visitor import CONFIG, number_of, visitor
 from tests.fakes.upstream import FakeUpstream, accept, gated
 from tests.images.files import LARGE, real_files
 from tests.overload.conftest import Run
@@ -18,6 +23,7 @@ from tests.world import ALICE, BOB, SPEECHES, World, bearer, error_of, id_of, wo
 
 PICTURE = whole(real_files(LARGE)["jpeg"], "Content-Type: image/jpeg")
 CREATE = SPEECHES["evolink"].create
+PLAYGROUND = "/dashboard/playground"
 
 
 def test_creates_that_hang_upstream_leave_room_for_others_and_what_does_not_fit_reserves_nothing(
@@ -74,6 +80,61 @@ def test_a_create_that_was_answered_early_keeps_its_place_until_the_upstream_ans
             await assert_refused(it, "creates", await it.create(), is_create=True)
             gate.set()
             await until(lambda: it.parts.bounds.creates.taken == 0)
+
+    run(story)
+
+
+def test_an_order_from_the_playground_stands_in_the_same_bounds_until_the_upstream_answers(
+    run: Run, tmp_path: Path
+) -> None:
+    async def story() -> None:
+        gate = asyncio.Event()
+        settings = f"{CONFIG}bounds: {{creates: 1}}\nserver: {{answer_within_s: 0.01}}"
+        fake = FakeUpstream([gated(gate, accept())])
+        async with fake, world(tmp_path, settings, upstream=fake.url) as it, visitor(it, ALICE) as holder:
+            bounds = it.parts.bounds
+            number = number_of(await holder.gets(PLAYGROUND))
+            form = {"dialect": "evolink", "offer": "MiniMax-Hailuo-2.3|768P|6", "prompt": "p", "number": number}
+            tried = await holder.sends_files(PLAYGROUND, {**form, "do": "try"}, {})
+            assert (tried.status_code, bounds.creates.taken, bounds.body_bytes.taken) == (200, 0, 0)
+            early = await holder.sends_files(PLAYGROUND, {**form, "do": "send"}, {})
+            assert early.status_code == 303, early.text
+            assert bounds.creates.taken == 1
+            assert bounds.body_bytes.taken > 0
+            await assert_refused(it, "creates", await it.create(), is_create=True)
+            await assert_refused(it, "creates", await holder.sends_files(PLAYGROUND, {**form, "do": "try"}, {}))
+            assert await order_count(it) == 1
+            gate.set()
+            await until(lambda: bounds.creates.taken == bounds.body_bytes.taken == 0)
+
+    run(story)
+
+
+def test_large_forms_of_the_playground_are_read_one_after_the_other_and_beside_everything_else(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[threading.Thread] = []
+    under_way, read_form = threading.Lock(), body.read_form
+
+    def watched(data: bytes, content_type: str) -> dict[str, Any]:
+        assert under_way.acquire(blocking=False), "two at a time"
+        try:
+            readers.append(threading.current_thread())
+            return read_form(data, content_type)
+        finally:
+            under_way.release()
+
+    async def story() -> None:
+        monkeypatch.setattr(body, "read_form", watched)
+        async with world(tmp_path, CONFIG) as it, visitor(it, ALICE) as holder:
+            await holder.gets(PLAYGROUND)
+            form = {"dialect": "evolink", "offer": "MiniMax-Hailuo-2.3|768P|6", "prompt": "p", "do": "try"}
+            files = {"first_frame_image_file": real_files(LARGE)["jpeg"] + bytes(2 << 20)}
+            answers = await asyncio.gather(*(holder.sends_files(PLAYGROUND, form, files) for _ in range(3)))
+            assert [answer.status_code for answer in answers] == [200] * 3
+            assert len(readers) == 3
+            assert threading.main_thread() not in readers
+            assert it.parts.bounds.body_bytes.taken == 0
 
     run(story)
 

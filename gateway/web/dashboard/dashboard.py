@@ -4,12 +4,14 @@ Whoever comes is asked who he is before anything else, then whether the table of
 him, and, if he writes, whether the form is one of ours. What a handler is given has passed all of that.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.bounds import Place
 from gateway.errors import GatewayError, InvalidRequest, Unauthenticated, WrongMethod
 from gateway.parts import Parts
 from gateway.secret import Secret
@@ -61,6 +63,7 @@ class Dashboard:
         self._settings = settings
         self._doorbook = Doorbook(parts, settings.admin_key, public_url=settings.public_url)
         self._logins = Logins(parts.clock)
+        self._parsing = asyncio.Lock()
         self._assets = Assets()
         self._pages = [page for group in GROUPS for page in group(parts)]
         self._renderer = Renderer(entries=self._entries, link=self._assets.link)
@@ -111,15 +114,33 @@ class Dashboard:
 
     def _write(self, page: Page) -> Handle:
         async def handle(exchange: Exchange) -> Answer | Stream:
-            viewer, said = await self._admit_form(exchange, takes_files=page.takes_files)
+            viewer = await self._admit_writer(exchange)
             if viewer is None:
                 return self._to_login(exchange)
-            handler = page.write.get(viewer.role)
-            if handler is None:
-                raise NotThere("there is no such page for you")
-            return await handler(Visit(exchange, viewer, said, self._renderer))
+            if not page.takes_files:
+                return await self._written(page, viewer, exchange, await read_form(exchange), ())
+            # What may be an order stands in the same bounds as one that comes over the API.
+            bounds = self._parts.bounds
+            with bounds.creates.take(viewer.name) as place, bounds.body_bytes.take(viewer.name, 0) as weight:
+                said = await read_long_form(
+                    exchange,
+                    bytes_max=self._settings.body_bytes_max,
+                    within_s=self._settings.body_within_s,
+                    weight=weight,
+                    parsing=self._parsing,
+                )
+                return await self._written(page, viewer, exchange, said, (place, weight))
 
         return handle
+
+    async def _written(
+        self, page: Page, viewer: Viewer, exchange: Exchange, said: dict[str, Any], held: Sequence[Place]
+    ) -> Answer | Stream:
+        _prove(exchange, said, viewer)
+        handler = page.write.get(viewer.role)
+        if handler is None:
+            raise NotThere("there is no such page for you")
+        return await handler(Visit(exchange, viewer, said, self._renderer, held))
 
     async def _admit(self, exchange: Exchange) -> Viewer | None:
         viewer = await self._doorbook.find(exchange)
@@ -127,23 +148,17 @@ class Dashboard:
             exchange.caller = viewer.caller
         return viewer
 
-    async def _admit_form(
-        self, exchange: Exchange, *, takes_files: bool = False
-    ) -> tuple[Viewer | None, dict[str, Any]]:
+    async def _admit_writer(self, exchange: Exchange) -> Viewer | None:
+        """Asked before anything is read: a stranger's body is not."""
         require_own_origin(exchange, self._settings.public_url)
-        viewer = await self._admit(exchange)
-        if viewer is None:  # a stranger's body is not read
+        return await self._admit(exchange)
+
+    async def _admit_form(self, exchange: Exchange) -> tuple[Viewer | None, dict[str, Any]]:
+        viewer = await self._admit_writer(exchange)
+        if viewer is None:
             return None, {}
-        settings = self._settings
-        if takes_files:
-            with self._parts.bounds.body_bytes.take(viewer.name, 0) as weight:
-                said = await read_long_form(
-                    exchange, bytes_max=settings.body_bytes_max, within_s=settings.body_within_s, weight=weight
-                )
-        else:
-            said = await read_form(exchange)
-        require_token(exchange, said, viewer.csrf)
-        said.pop("csrf", None)
+        said = await read_form(exchange)
+        _prove(exchange, said, viewer)
         return viewer, said
 
     def _rendered(self, handle: Handle) -> Handle:
@@ -249,3 +264,9 @@ class Dashboard:
                 if page.read and re.fullmatch(page.path.replace("{id}", "[^/]+"), said):
                     return said
         return HOME
+
+
+def _prove(exchange: Exchange, said: dict[str, Any], viewer: Viewer) -> None:
+    """The form is one of this session; its token is taken out. Raises Foreign."""
+    require_token(exchange, said, viewer.csrf)
+    said.pop("csrf", None)

@@ -1,10 +1,11 @@
 """What a page of the dashboard is: where it is, what it is called, and who may read and write there."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from gateway.bounds import Place
 from gateway.errors import CallerError, GatewayError, InvalidRequest
 from gateway.store import Session
 from gateway.video import Caller
@@ -45,6 +46,8 @@ class Visit:
     said: Mapping[str, Any]
     """The fields of the form; of a page that is read, those of its query."""
     renderer: Renderer
+    held: Sequence[Place] = ()
+    """What a form that may be an order holds of the bounds: for its own time, or that of the order it becomes."""
 
     def caller(self) -> Caller:
         """The virtual key of a HOLDER. Only for pages that are theirs."""

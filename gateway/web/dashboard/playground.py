@@ -102,7 +102,10 @@ class Playground:
             price_max = _price_max(said)
             if said.get("do") == "send":
                 wishes = Wishes(price_max, Claim(_number(said)))
-                task = await submit(request, caller, self._parts, wishes).answer(self._parts.settings.answer_within_s)
+                submission = submit(request, caller, self._parts, wishes)
+                for held in visit.held:
+                    held.hand_to(submission.outcome)
+                task = await submission.answer(self._parts.settings.answer_within_s)
                 visit.exchange.task = task
                 return visit.go(f"{PATH}?task={ids.word(task.id)}")
             outcome.quote = await quote(request, caller, self._parts, price_max)
