@@ -5,6 +5,7 @@ a stale task moves nothing. A move that is not allowed raises and leaves everyth
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -116,6 +117,7 @@ _TOUCH = update(tasks).where(tasks.c.id == bindparam("of_task")).values(looked_a
 _WAIT = insert(waiting)
 _WAITS_NO_MORE = delete(waiting).where(waiting.c.task_id == bindparam("of_task"))
 _QUEUE = "queue"  # the places in it are counted by one at a time
+_RECOVERY = "recovery"  # replicas that start together find the same tasks
 _MOVES: dict[tuple[str, tuple[str, ...]], Prepared] = {}
 
 
@@ -345,10 +347,13 @@ def resolve(connection: Connection, task_id: int, money: Money, reason: str, now
 
 def recover(connection: Connection, now: float, owners: frozenset[int] | None) -> int:
     """Tasks that these processes had opened → unconfirmed: whoever was sending them is gone (FAILURES T14)."""
-    found = opened_by(connection, owners)
-    for task in found:
-        doubt(connection, task, Verdict("submission_unconfirmed", row="T14"), now)
-    return len(found)
+    lock(connection, _RECOVERY)
+    recovered = 0
+    for task in opened_by(connection, owners):
+        with suppress(WrongState):  # its outcome came meanwhile, from a process that was only slow
+            doubt(connection, task, Verdict("submission_unconfirmed", row="T14"), now)
+            recovered += 1
+    return recovered
 
 
 def _found(connection: Connection, move: str, task_id: int) -> Task:

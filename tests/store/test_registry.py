@@ -9,7 +9,8 @@ import pytest
 
 from gateway import ids
 from gateway.errors import KeyReused, StorageDown
-from gateway.store import Database, ReceiptTaken, Registry, RuleBroken, Verdict, twins
+from gateway.store import Database, ReceiptTaken, Registry, RuleBroken, Verdict, moves, twins
+from gateway.store.queries import opened_by
 from gateway.video import (
     Balance,
     Caller,
@@ -174,6 +175,36 @@ def test_a_taken_receipt_does_not_harm_those_who_start_beside_it(world, run):
 
 
 # --- starting again -----------------------------------------------------------------------------------------------
+
+
+def test_replicas_that_start_together_put_each_task_in_doubt_once(world, run):
+    async def story():
+        async with world.registry() as one, world.registry() as other:
+            for _ in range(10):
+                await world.opened(one)
+            assert sorted(await asyncio.gather(one.recover(world.now), other.recover(world.now))) == [0, 10]
+            assert (await one.state_counts())[State.UNCONFIRMED] == 10
+
+    run(story)
+
+
+def test_a_task_whose_outcome_comes_while_it_is_recovered_is_left_as_it_is(server, run, monkeypatch):
+    async def story():
+        async with server.registry() as registry:
+            outcome, silence = await server.opened(registry), await server.opened(registry)
+
+            def then_it_comes(connection, owners):
+                found = opened_by(connection, owners)
+                changes = "state = 'running', upstream_id = 'u', started_at = 1"
+                server.execute(f"UPDATE tasks SET {changes} WHERE id = ?", outcome.id)  # noqa: S608
+                return found
+
+            monkeypatch.setattr(moves, "opened_by", then_it_comes)
+            assert await registry.recover(server.now) == 1
+            assert (await registry.get(outcome.id)).state is State.RUNNING
+            assert (await registry.get(silence.id)).state is State.UNCONFIRMED
+
+    run(story)
 
 
 def test_after_a_restart_what_was_opened_is_in_doubt_and_nothing_else_has_changed(world, run):
