@@ -426,6 +426,24 @@ def test_an_order_that_may_have_arrived_is_sent_once_and_its_key_is_said(tmp_pat
             assert (told["id"], told["idempotency_key"]) == (None, headers["idempotency-key"])
 
 
+def test_what_an_order_before_has_bought_is_not_said_of_its_repeat(tmp_path: Path) -> None:
+    def crowded(handler: BaseHTTPRequestHandler) -> None:
+        error = {"error": {"message": "too many creates", "code": 503}}
+        answer(handler, 503, error, **{"x-should-retry": "true", "retry-after": "2"})
+
+    with fake(create=crowded) as gateway:
+        said = ("generate", "a ship", "--base-url", gateway.base_url)
+        first = ask(*said, cwd=tmp_path)
+        assert "nothing was bought, try again in 2 s" in first.stderr
+        repeat = ask(*said, "--idempotency-key", "k", cwd=tmp_path)
+        assert "nothing was bought" not in repeat.stderr
+        assert "try again in 2 s with the same key" in repeat.stderr
+    away = ask(*said, "--idempotency-key", "k", cwd=tmp_path)
+    assert "Nothing was ordered" not in away.stderr
+    assert "--idempotency-key k" in away.stderr
+    assert {first.exit_code, repeat.exit_code, away.exit_code} == {1}
+
+
 def test_a_gateway_that_is_away_for_a_moment_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cli.following.PAUSE_S", 0.0)
     away = (503, {"error": {"message": "the gateway is shutting down", "code": 503}})

@@ -82,18 +82,21 @@ def generate(
             return
         key = secrets.token_hex(16) if idempotency_key is None else idempotency_key
         errand.facts[_KEY] = key
-        _note(errand, _ordered(errand, gateway, body, {**headers, "idempotency-key": key}))
+        headers["idempotency-key"] = key
+        _note(errand, _ordered(errand, gateway, body, headers, is_repeat=idempotency_key is not None))
         bring(errand, gateway)
 
 
-def _ordered(errand: Errand, gateway: Gateway, body: Mapping[str, Any], headers: Mapping[str, str]) -> Told:
-    """The answer to the one create that is sent."""
+def _ordered(
+    errand: Errand, gateway: Gateway, body: Mapping[str, Any], headers: Mapping[str, str], *, is_repeat: bool
+) -> Told:
+    """The answer to the one create that is sent. A repeat may have been ordered before."""
     try:
         return gateway.create(body, headers)
     except Declined as error:
-        _decline(error, errand)
+        _decline(error, errand, is_repeat=is_repeat)
     except NoAnswer as error:
-        if error.was_sent:
+        if error.was_sent or is_repeat:
             errand.fail(f"{shown(error)}. {_doubt(headers['idempotency-key'])}")
         errand.fail(f"{shown(error)}. Nothing was ordered; is the gateway running, and is --base-url right?")
     except KeyboardInterrupt:
@@ -155,7 +158,7 @@ def _draw(console: Console, answer: Mapping[str, Any]) -> None:
         console.print(f"{'note':<9} {shown(sentence)}", soft_wrap=True)
 
 
-def _decline(error: Declined, errand: Errand) -> NoReturn:
+def _decline(error: Declined, errand: Errand, *, is_repeat: bool = False) -> NoReturn:
     """The gateway's refusal, its words for fields put into ours. A wrong option is a matter of usage (status 2)."""
     named = [(OPTIONS.get(problem.param), problem) for problem in error.problems]
     lines = []
@@ -165,6 +168,8 @@ def _decline(error: Declined, errand: Errand) -> NoReturn:
     if not lines:
         when = f" in {error.retry_after_s:g} s" if error.retry_after_s else ""
         hint = f"; nothing was bought, try again{when}" if error.may_repeat else ""
+        if error.may_repeat and is_repeat:  # it says nothing of the time before
+            hint = f"; try again{when} with the same key: what was ordered before is not ordered again"
         if error.status == 401:
             hint = "; see --api-key or REELGATE_API_KEY"
         elif error.status >= 500 and error.status not in UNSPENT and _KEY in errand.facts:
