@@ -413,6 +413,8 @@ class StorageDown(GatewayError):
     status = 503
     code = "storage_down"
     repeat = True
+    may_be_done: bool = False
+    """It went away while it committed: nobody knows whether the step happened."""
 
 
 class Draining(GatewayError):

@@ -101,7 +101,9 @@ async def _requeue(task: Task, refusal: Refused, wait: Wait, parts: Parts) -> Ta
             State.QUEUED,
             parts,
         )
-    except StorageDown:
+    except StorageDown as down:
+        if down.may_be_done:  # it may wait in the queue, which sends it: nobody may be told that nothing is bought
+            return parts.memory.keep(replace(task, state=State.UNCONFIRMED))
         raise QueueFull("storage cannot keep this video waiting", retry_after=wait.retry_after) from None
     parts.upstreams.finished(queued)
     parts.memory.line.joined(queued)
@@ -208,9 +210,12 @@ async def _insist(step: Callable[[], Awaitable[Task]], before: Task, leads_to: S
         try:
             return await step()
         except StorageDown as error:
-            down = error
+            down = down if down.may_be_done else error
         except WrongState:
-            found = await parts.registry.get(before.id)
+            try:
+                found = await parts.registry.get(before.id)
+            except StorageDown:
+                continue
             if found is None or found.state is not leads_to or found == before:
                 raise
             return found

@@ -5,8 +5,9 @@ the outcome after. Where every key is busy for the moment, the intention waits i
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -16,8 +17,10 @@ from gateway.errors import Draining, Frozen, GatewayError, KeyReused, PolicyErro
 from gateway.flows.carry import Journey, carry, place_in_queue
 from gateway.flows.preflight import Checked, preflight
 from gateway.parts import Parts
-from gateway.store import Wait
+from gateway.store import MayWait, Wait
 from gateway.video import NO_CLAIM, Caller, Claim, Route, State, Task, VideoRequest
+
+log = logging.getLogger("reelgate.submit")
 
 ELSEWHERE_EVERY_S = 0.1
 
@@ -81,6 +84,11 @@ async def _tell(submission: Submission, request: VideoRequest, caller: Caller, p
                 checked = await preflight(request, caller, parts, price_max=wishes.price_max)
             submission.warnings = checked.warnings
             task, is_new = await _open(checked, caller, parts, wishes.claim)
+        except MayWait as unknown:  # not kept: a poll asks storage, which knows when it is back
+            log.warning("%s: storage went away", unknown)
+            task = replace(unknown.task, state=State.UNCONFIRMED)
+            submission.opened.set_result(task)
+            return task
         except GatewayError as error:
             parts.metrics.refusal(error)
             raise
@@ -115,7 +123,8 @@ async def _join_elsewhere(task: Task, parts: Parts) -> Task:
     until = perf_counter() + parts.settings.answer_within_s
     while task.state is State.OPENED and perf_counter() < until:
         await asyncio.sleep(ELSEWHERE_EVERY_S)
-        task = await parts.registry.get(task.id) or task
+        with suppress(StorageDown):  # no refusal: the first may have been bought
+            task = await parts.registry.get(task.id) or task
     if task.state is State.REFUSED:
         raise TwinRunning("the first of these requests has just been refused: send it again", retry_after=1)
     return task

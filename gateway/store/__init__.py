@@ -15,6 +15,7 @@ stay in here.
     rows.py      row ↔ Task
     moves.py     what may follow what in a task's life
     twins.py     a create that was made before
+    commits.py   a create whose commit was never answered
     limits.py    what a caller may have at once
     ledger.py    what happened to the money of a task, line by line
     accounts.py  what a caller and its team hold and have spent
@@ -35,6 +36,7 @@ stay in here.
 
 from gateway.store.books import GROUPS, Attempt, Books, Entry, Story, Usage, Wanted
 from gateway.store.callers import Callers, NameTaken, NameUnknown
+from gateway.store.commits import MayWait
 from gateway.store.database import Database, StorageRefused
 from gateway.store.journal import Journal, Kept
 from gateway.store.lane import RuleBroken
@@ -65,6 +67,7 @@ __all__ = [
     "KeyFull",
     "Leases",
     "Letter",
+    "MayWait",
     "NameTaken",
     "NameUnknown",
     "Others",

@@ -10,8 +10,9 @@ Rules for editors of this file:
 3. A step may run more than once: after a deadlock, and when the connection was lost before COMMIT was sent. Nothing of
    the run before remains then.
 4. A connection that is lost while COMMIT is under way leaves open whether the step happened, and is told as
-   StorageDown. It is the only place where that is not known. The moves of a task's life are compare-and-set: made once
-   more, they find what they had done. A task that is left opened was not sent by whoever was told StorageDown.
+   StorageDown that `may_be_done`. It is the only place where that is not known. The moves of a task's life are
+   compare-and-set: made once more, they find what they had done. A task that is left opened was not sent by whoever
+   was told StorageDown; one that is left in the queue is, so it is looked for (`commits.py`).
 5. `synchronous_commit` is never off: a lost intention is a video bought twice.
 6. Every error of the driver is translated here, once. PostgreSQL quotes whole rows in the details of its errors, so
    they are cut down to words that hold no values before anybody else sees them.
@@ -28,6 +29,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, exc
 from sqlalchemy.pool import NullPool
 
+from gateway.errors import StorageDown
 from gateway.store.lane import Job, Step, storage_down, told
 
 T = TypeVar("T")
@@ -195,9 +197,9 @@ class PostgresWorker:
             raise
         try:
             transaction.commit()
-        except BaseException:
-            self.close()  # it may have happened, or not: rule 4
-            raise
+        except BaseException as error:
+            self.close()
+            raise _Unanswered(error) from None
         return value
 
     def _leave(self, rollback: Callable[[], None], driver: psycopg.Connection[Any]) -> bool:
@@ -246,12 +248,25 @@ class _RunAgain(Exception):
         self.cause = cause
 
 
+class _Unanswered(Exception):
+    """COMMIT failed: the step may have happened, or not (rule 4)."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__()
+        self.cause = cause
+
+
 def _may_run_again(error: BaseException, is_lost: bool) -> bool:
     original = _original(error)
     return isinstance(original, psycopg.Error) and (is_lost or original.sqlstate in _RUN_AGAIN)
 
 
 def _translated(error: BaseException) -> BaseException:
+    if isinstance(error, _Unanswered):
+        translated = _translated(error.cause)
+        if isinstance(translated, StorageDown):
+            translated.may_be_done = True
+        return translated
     original = _original(error)
     if isinstance(original, psycopg.Error):
         words = _words_of(original)

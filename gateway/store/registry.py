@@ -1,7 +1,7 @@
 """A task's life in storage: every step one transaction, answered when it is durable.
 
 The rules stand in `moves.py`, the questions in `queries.py`; this is the face that the stories see. `now` is always
-an argument. Any method may raise StorageDown, and then the step did not happen.
+an argument. Any method may raise StorageDown, and then the step did not happen, unless the error `may_be_done`.
 """
 
 import secrets
@@ -12,9 +12,11 @@ from functools import partial
 from sqlalchemy import Connection, insert, select
 
 from gateway import ids
+from gateway.errors import StorageDown
 from gateway.keys import Limit
 from gateway.store import accounts, films, limits, moves, queries, twins
 from gateway.store import audit as auditing
+from gateway.store.commits import find_written
 from gateway.store.database import Database
 from gateway.store.lane import RuleBroken
 from gateway.store.locks import lock
@@ -68,10 +70,11 @@ class Registry:
         claim: Claim = NO_CLAIM,
     ) -> tuple[Task, bool]:
         """Make the intention durable: the task, its reservation, and its first attempt, or its place in the queue. The
-        bool says that the task is new.
+        bool says that the task is new, and in nobody's hands yet.
 
         When the claim finds that it was opened before, that task comes back and nothing is changed. Raises KeyReused,
-        QueueFull, and BudgetSpent, TooFast or TooManyTasks where the caller's own limits forbid one more.
+        QueueFull, BudgetSpent, TooFast or TooManyTasks where the caller's own limits forbid one more, and MayWait where
+        storage went away and does not say whether the task has its place in the queue.
         """
         route, kept = None if isinstance(place, Wait) else place, request.to_keep()
         task = Task(
@@ -100,9 +103,15 @@ class Registry:
             except RuleBroken:
                 if tries_left == 0 or await self.get(task.id) is None:
                     raise  # no collision: the row itself breaks a rule
+            except StorageDown as down:
+                if not down.may_be_done:
+                    raise
+                opened = await find_written(task, down, self._db)
+                break
             else:
                 break
-        return opened, opened.id == task.id
+        # What was found after a lost answer may have left the queue by then: whoever took it from there carries it.
+        return opened, opened.id == task.id and opened.state is task.state
 
     async def find_twin(
         self, request: VideoRequest, caller: Caller, claim: Claim, now: float, *, after_writes: bool = False

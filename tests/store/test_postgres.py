@@ -382,6 +382,7 @@ def test_a_session_that_ends_while_it_commits_is_storage_down_and_runs_no_second
         with pytest.raises(StorageDown) as caught:
             await db.run(lambda connection: step(connection, 1))
         assert caught.value.retry_after == 5
+        assert caught.value.may_be_done
         assert not db.is_writable
         await db.run(lambda connection: step(connection, 2))
         assert db.is_writable
