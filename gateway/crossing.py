@@ -1,22 +1,22 @@
 """A request that is passed on as it came, and its answer as it comes: both streamed, on a connection of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
 
-import httpcore
 import httpx
 
 from gateway import errors
-from gateway.transport import fresh, judge_transport
+from gateway.deadline import Deadline
+from gateway.line import Line, Place, connect, place
+from gateway.transport import judge_transport
 
 # Of what is passed on, nothing has a limit in all; this is how long no byte may move in either direction. Long enough
 # for a language model that thinks before its first word.
 PAUSE_S = 300.0
+HELD_BYTES_MAX = 64 << 10  # of an answer that its reader has not taken yet
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they change nothing, so they buy nothing
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,129 +44,217 @@ class Passed:
     chunks: AsyncIterator[bytes]
 
 
-class Crossing(httpx.AsyncByteStream):
-    """One request on its way up while its answer comes down, on a connection of its own.
+class Crossing:
+    """One request on its way up while its answer comes down, on a line of its own.
 
-    httpx hears an answer only after the whole body is sent, and so loses one that comes early (a refusal of a large
-    upload) and stands still before an upstream that answers while it reads. Therefore the body is written beside it:
-    to httpcore a body that breaks off with WriteError means "read the answer now".
+    The body is written beside the reading of the answer: an upstream may answer early (refuse a large upload), or while
+    it reads. No more of the answer is held than `HELD_BYTES_MAX` and one read; the rest waits with the upstream.
     """
 
     def __init__(self, base_url: str, secret: str, parcel: Parcel, *, connect_s: float) -> None:
+        self._base_url = base_url
         self._secret = secret.encode()
         self._parcel = parcel
         self._connect_s = connect_s
-        self._base = httpx.URL(base_url)
-        self._transport = fresh()
-        self._line: httpcore.AsyncNetworkStream | None = None
+        self._line: _Crossed | None = None
         self._upload: asyncio.Task[None] | None = None
-        self._response: httpx.Response | None = None
-        self._limit: asyncio.Timeout | None = None
-        self._fault: BaseException | None = None
 
     async def open(self) -> Passed:
         """Send the request, or as much of it as the upstream wants to hear, and give its answer."""
+        loop = asyncio.get_running_loop()
         try:
-            self._response = response = await self._while_moving(self._transport.handle_async_request(self._request()))
-            if not 200 <= response.status_code < 600:
-                raise httpx.RemoteProtocolError("a status that is none")
+            to = place(self._base_url)
+            make = partial(_Crossed, loop, is_bodiless=self._parcel.method == "HEAD")
+            self._line = line = await connect(to, make, loop.time() + self._connect_s)
+            line.write((_head(self._parcel, to, self._secret),))
+            if self._parcel.chunks is not None:
+                self._upload = loop.create_task(_send(self._parcel.chunks(), self._parcel.length, line))
+                self._upload.add_done_callback(partial(_sent, line))
+            status, headers = await line.answer()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             verdict = judge_transport(error)
             if verdict.spent is errors.Spent.MAYBE and self._parcel.method in _SAFE_METHODS:
                 raise errors.LookFailed(verdict.message, row=verdict.row) from None
             raise verdict from None
-        headers = [(name.lower(), value) for name, value in response.headers.raw if self._secret not in value]
-        chunks = self._chunks(response)
-        if response.is_error:  # where an upstream quotes our key
+        chunks = _chunks(line)
+        if status >= 400:  # where an upstream quotes our key
             chunks = _masked(chunks, self._secret)
-        return Passed(response.status_code, headers, chunks)
+        return Passed(status, [(name, value) for name, value in headers if self._secret not in value], chunks)
 
     async def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
         if self._upload is not None:
             self._upload.cancel()
             await asyncio.gather(self._upload, return_exceptions=True)
-        if self._response is not None:
-            await self._response.aclose()
-        await self._transport.aclose()
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
 
-    async def __anext__(self) -> bytes:
-        """Where httpcore asks for the body."""
-        if self._parcel.chunks is None:
-            raise StopAsyncIteration
-        if self._line is None:
-            raise RuntimeError("httpcore did not tell of its connection")
-        self._upload = asyncio.create_task(self._send(self._parcel.chunks(), self._line))
-        self._upload.add_done_callback(self._sent)
-        raise httpcore.WriteError("the body is sent beside the reading of the answer")
+def _head(parcel: Parcel, to: Place, secret: bytes) -> bytes:
+    fields = [
+        (b"host", to.name.encode()),
+        *parcel.headers,
+        (b"authorization", b"Bearer " + secret),
+        (b"accept-encoding", b"identity"),
+    ]
+    if parcel.chunks is None:
+        if parcel.method in ("POST", "PUT", "PATCH"):
+            fields.append((b"content-length", b"0"))
+    elif parcel.length is None:
+        fields.append((b"transfer-encoding", b"chunked"))
+    else:
+        fields.append((b"content-length", b"%d" % parcel.length))
+    target = to.path.encode().rstrip(b"/") + parcel.target
+    lines = [b"%b %b HTTP/1.1" % (parcel.method.encode(), target), *(b"%b: %b" % field for field in fields)]
+    return b"\r\n".join((*lines, b"", b""))
 
-    def _request(self) -> httpx.Request:
-        headers = [
-            (b"host", self._base.netloc),
-            *self._parcel.headers,
-            (b"authorization", b"Bearer " + self._secret),
-            (b"accept-encoding", b"identity"),
-        ]
-        if self._is_chunked:
-            headers.append((b"transfer-encoding", b"chunked"))
-        elif self._parcel.chunks is not None:
-            headers.append((b"content-length", b"%d" % (self._parcel.length or 0)))
-        elif self._parcel.method in ("POST", "PUT", "PATCH"):
-            headers.append((b"content-length", b"0"))
-        extensions = {
-            "timeout": httpx.Timeout(None, connect=self._connect_s).as_dict(),
-            "target": self._base.raw_path.rstrip(b"/") + self._parcel.target,
-            "trace": self._note_line,
-        }
-        return httpx.Request(self._parcel.method, self._base, headers=headers, stream=self, extensions=extensions)
 
-    @property
-    def _is_chunked(self) -> bool:
-        return self._parcel.chunks is not None and self._parcel.length is None
+async def _send(chunks: AsyncIterator[bytes], length: int | None, line: "_Crossed") -> None:
+    async for chunk in chunks:
+        if chunk:
+            framed = (chunk,) if length is not None else (b"%x\r\n" % len(chunk), chunk, b"\r\n")
+            if not await line.send(framed):
+                return
+    if length is None:
+        await line.send((b"0\r\n\r\n",))
 
-    async def _note_line(self, event: str, info: Mapping[str, Any]) -> None:
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._line = info["return_value"]
 
-    async def _send(self, chunks: AsyncIterator[bytes], line: httpcore.AsyncNetworkStream) -> None:
-        async for chunk in chunks:
-            if chunk:
-                await line.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._is_chunked else chunk)
-                self._let_wait(PAUSE_S)
-        if self._is_chunked:
-            await line.write(b"0\r\n\r\n")
+def _sent(line: "_Crossed", upload: asyncio.Task[None]) -> None:
+    """A caller who stops sending has no use for the answer to the rest."""
+    error = None if upload.cancelled() else upload.exception()
+    if error is not None:
+        line.end(error)
 
-    def _sent(self, upload: asyncio.Task[None]) -> None:
-        """An upstream that stops reading may still have something to say; a caller who stops sending has not."""
-        error = None if upload.cancelled() else upload.exception()
-        if error is not None and not isinstance(error, httpcore.NetworkError):
-            self._fault = error
-            self._let_wait(0)
 
-    def _let_wait(self, seconds: float) -> None:
-        """From now on; the step that waits may have had its time already."""
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
+async def _chunks(line: "_Crossed") -> AsyncIterator[bytes]:
+    try:
+        while piece := await line.piece():
+            yield piece
+    except (httpx.HTTPError, OSError):
+        raise errors.LookFailed("the upstream's answer broke off", row="T10") from None
 
-    async def _while_moving(self, step: Awaitable[Result]) -> Result:
-        """A step of the answer, for which there is time while bytes move, up or down."""
+
+class _Crossed(Line):
+    """A line whose answer is taken as it comes, while the request is still written.
+
+    Only a wait for the answer ends when nothing moves: while nobody waits, the silence is not the upstream's.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, is_bodiless: bool) -> None:
+        super().__init__(loop)
+        # A length beside chunks is not believed, and a line may end without CR (RFC 9112, 6.3 and 2.2).
+        self._parser.set_dangerous_leniencies(lenient_chunked_length=True, lenient_optional_cr_before_lf=True)
+        self._is_bodiless = is_bodiless
+        self._error: BaseException | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._is_held_back = False
+        self._news: asyncio.Future[None] | None = None  # somebody waits for more of the answer
+        self._room: asyncio.Future[None] | None = None  # somebody waits to send more
+        self._unsent = 0
+        self._pause = Deadline(loop, self._judge_pause)
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        self._transport.writelines(pieces)
+        if self._is_writing:
+            self._unsent = self._transport.get_write_buffer_size()
+        self.moved()
+
+    async def send(self, pieces: Sequence[bytes]) -> bool:
+        """Whether all of it became the kernel's. Once the answer is over, or the line, nothing is sent any more."""
+        if self._is_over or self._transport.is_closing():  # it closes in the loop's next round only
+            return False
+        self.write(pieces)
+        while self._is_writing and not self._is_over:
+            self._room = self._loop.create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+        return not self._is_over
+
+    async def answer(self) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """Status and headers, once they are there; names in lower case. Raises what ended the line before."""
+        while not self._status:
+            if self._error is not None:
+                raise self._error
+            await self._more()
+        return self._status, [(name.lower(), value.strip(b" \t")) for name, value in self._headers]
+
+    async def piece(self) -> bytes:
+        """What there is more of the body; nothing at its end. Raises what ended it before."""
+        while not self._held:
+            if self._error is not None:
+                raise self._error
+            if self._is_over:
+                return b""
+            await self._more()
+        piece = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = 0
+        if self._is_held_back:
+            self._hold_back(False)
+        return piece
+
+    async def _more(self) -> None:
+        self._news = self._loop.create_future()
+        self._pause.set(PAUSE_S)
         try:
-            async with asyncio.timeout(PAUSE_S if self._fault is None else 0) as self._limit:
-                return await step
-        except TimeoutError:
-            raise self._fault or httpx.ReadTimeout("nothing moved") from None
+            await self._news
         finally:
-            self._limit = None
+            self._news = None
+            self._pause.lift()
 
-    async def _chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        pieces = response.aiter_raw()
-        try:
-            while (piece := await self._while_moving(anext(pieces, None))) is not None:
-                yield piece
-        except (httpx.HTTPError, OSError):
-            raise errors.LookFailed("the upstream's answer broke off", row="T10") from None
+    def _hold_back(self, is_held_back: bool) -> None:
+        if not self._transport.is_closing():
+            self._is_held_back = is_held_back
+            (self._transport.pause_reading if is_held_back else self._transport.resume_reading)()
+
+    def close(self) -> None:
+        self._pause.cancel()
+        super().close()
+
+    def moved(self) -> None:
+        if self._news is not None:
+            self._pause.set(PAUSE_S)
+
+    def _judge_pause(self) -> None:
+        """The transport does not tell of each byte that leaves: what is left of them does."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self.moved()
+        else:
+            self.end(httpx.ReadTimeout("nothing moved"))
+
+    def begun(self) -> None:
+        _wake(self._news)
+        if self._is_bodiless:
+            self.end(None)
+
+    def take(self, piece: bytes) -> None:
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        _wake(self._news)
+        if self._held_bytes >= HELD_BYTES_MAX and not self._is_held_back:
+            self._hold_back(True)
+
+    def ended(self, error: BaseException | None) -> None:
+        self._error = error
+        _wake(self._news)
+        _wake(self._room)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        _wake(self._room)
+
+    def eof_received(self) -> None:
+        """At once, not when all is written that nobody reads any more."""
+        self.end_with_the_line()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
 
 
 async def _masked(chunks: AsyncIterator[bytes], secret: bytes) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway import errors
-from gateway.wire import Call, Reply, trust
+from gateway.wire import Call, Reply
 
 REPLY_BYTES_MAX = 1 << 20  # a task object has some hundred bytes; FAILURES section 1
 
@@ -27,11 +27,6 @@ class Timeouts:
     connect_s: float = 5.0
     read_s: float = 60.0
     total_s: float = 120.0
-
-
-def fresh() -> httpx.AsyncHTTPTransport:
-    """A transport for one exchange: its connection is surely fresh, and no pool has to be searched for one."""
-    return httpx.AsyncHTTPTransport(verify=trust(), trust_env=False, limits=_ONE_USE)
 
 
 async def exchange(transport: httpx.AsyncBaseTransport, call: Call, secret: str, limits: Timeouts) -> Reply:
@@ -136,5 +131,3 @@ def _caused_by(
 
 # OSError: time-outs, and TLS that breaks in between.
 FOREIGN = (httpx.HTTPError, httpx.InvalidURL, OSError)
-
-_ONE_USE = httpx.Limits(max_connections=1, max_keepalive_connections=0)

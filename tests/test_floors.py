@@ -9,7 +9,8 @@ GATEWAY = Path(__file__).parent.parent / "gateway"
 # A room is a file or a folder of gateway/. Imports only go to a lower floor, or to a room listed beside it.
 FLOORS: list[dict[str, set[str]]] = [
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
-    | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()},
+    | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()}
+    | {"deadline": set()},
     {"catalog": set(), "keys": set(), "links": set(), "signing": set(), "dialects": set(), "providers": set()}
     | {
         "durations": set(),
@@ -17,6 +18,7 @@ FLOORS: list[dict[str, set[str]]] = [
         "measures": set(),
         "totals": {"measures"},
         "images": set(),
+        "line": set(),
         "virtual_keys": set(),
     },
     {
@@ -80,14 +82,15 @@ SIBLINGS = {
 DOORS = {
     "httpx": {
         "transport",
+        "line",
         "crossing",
         "paid_call",
         "upstreams",
         "cli",
     },  # the command line is a client of its own gateway
-    "httpcore": {"egress", "crossing"},
-    "httptools": {"paid_call", "serving"},
-    "aiohappyeyeballs": {"paid_call"},
+    "httpcore": {"egress"},
+    "httptools": {"line", "serving"},
+    "aiohappyeyeballs": {"line"},
     "sqlalchemy": {"store"},
     "psycopg": {"store"},
     "alembic": {"store"},

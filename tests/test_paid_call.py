@@ -2,44 +2,28 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 import pytest
-import uvloop
 
-from gateway import paid_call
+from gateway import line, paid_call
 from gateway.transport import REPLY_BYTES_MAX, Timeouts
 from gateway.wire import Call
+from tests import lines
+from tests.lines import LOOPS, Meet, Play, run
 
 PATIENT = Timeouts(30, 30, 30)
 LARGE = b"x" * (64 << 20)  # more than the buffers of any loopback connection hold
 HEADERS = {"authorization": "Bearer secret", "x-name": "value"}
 
-Meet = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
-
 
 @asynccontextmanager
 async def upstream(meet: Meet) -> AsyncIterator[str]:
-    """A server that meets each connection, until the end of the test."""
-    meetings: list[tuple[asyncio.Task[None], asyncio.StreamWriter]] = []
-
-    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        meetings.append((asyncio.ensure_future(meet(reader, writer)), writer))
-
-    server = await asyncio.start_server(begin, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}/v1/things?a=b c"
-    finally:
-        server.close()
-        for meeting, writer in meetings:
-            meeting.cancel()
-            writer.transport.abort()
-        await asyncio.gather(*(meeting for meeting, _ in meetings), return_exceptions=True)
-        await asyncio.sleep(0.01)  # the transports close in the loop's next round
+    async with lines.upstream(meet) as base_url:
+        yield f"{base_url}/v1/things?a=b c"
 
 
 def call(
@@ -48,21 +32,10 @@ def call(
     return paid_call.send_once(Call("submit", method, url, body), HEADERS, limits)
 
 
-@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def play(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[None]]], None]:
-    """Runs a story on each kind of event loop: they tell of the end of a connection in their own ways."""
-
-    def run(story: Callable[[], Awaitable[None]]) -> None:
-        async def whole() -> None:
-            await story()
-
-        with asyncio.Runner(loop_factory=request.param) as runner:
-            runner.run(whole())
-
-    return run
-
-
-Play = Callable[[Callable[[], Awaitable[None]]], None]
+@pytest.fixture(params=list(LOOPS))
+def play(request: pytest.FixtureRequest) -> Play:
+    """Runs a story on each kind of event loop."""
+    return partial(run, LOOPS[request.param])
 
 
 def answering(said: bytes, *, seen: list[bytes] | None = None, rest: bool = False) -> Meet:
@@ -277,12 +250,12 @@ def test_whoever_is_cancelled_leaves_no_connection_behind(play: Play) -> None:
 def test_a_host_with_a_dead_address_is_reached_at_its_next_one(
     play: Play, monkeypatch: pytest.MonkeyPatch, unused_port: int
 ) -> None:
-    async def look_up(place: object) -> list[paid_call.Address]:
+    async def look_up(place: object) -> list[line.Address]:
         kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
         return [(*kind, ("127.0.0.1", unused_port)), (*kind, ("127.0.0.1", ports[-1]))]
 
     ports: list[int] = []
-    monkeypatch.setattr(paid_call, "_look_up", look_up)
+    monkeypatch.setattr(line, "_look_up", look_up)
 
     async def story() -> None:
         async with upstream(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")) as url:

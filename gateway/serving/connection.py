@@ -17,9 +17,9 @@ from uvicorn import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
+from gateway.deadline import Deadline
 from gateway.errors import Crowded, GatewayError, TooSlow
 from gateway.serving import answers, bodies, framing
-from gateway.serving.deadline import Deadline
 from gateway.serving.framing import END, Head
 from gateway.serving.house import House
 from gateway.serving.places import Place
@@ -35,6 +35,8 @@ _REST_BYTES_MAX = 65_536
 # How long one that found no place is heard, in case it asks for health or metrics.
 _SPARE_S = 0.04
 _RETRY_AFTER_S = 1
+# A thousand connections that came together are let go one after the other.
+_SPREAD = 0.1
 _KNOWN_BYTES_MAX = 4_096  # a head that is larger is not kept for comparison
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 _AT_ONCE = frozenset({"GET", "HEAD"})
@@ -74,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._is_turn_due = False
         self._is_reading_paused = False
         self._drained: asyncio.Event | None = None  # while there is more to write than the client takes
-        self._deadline = Deadline(self._loop, self._expire)
+        self._deadline = Deadline(self._loop, self._expire, spread=_SPREAD)
 
     # --- what the transport tells -------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter, time
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway import jsontext, logs
+from gateway.deadline import Deadline
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
 from gateway.errors import GatewayError, Internal, UnknownKey, WrongMethod
@@ -219,12 +221,24 @@ async def _deliver(answer: Answer | Stream, exchange: Exchange, send: Send) -> N
 
 
 async def _pass_on(answer: Stream, send: Send) -> None:
-    async for chunk in answer.chunks:
-        try:
-            async with asyncio.timeout(answer.stall_s):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except TimeoutError:
-            raise ClientGone from None
+    """As it comes. A client that takes nothing for too long is given up; for a piece that it takes at once, no timer is
+    touched."""
+    stall_s = math.inf if answer.stall_s is None else answer.stall_s
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as limit:
+            stall = Deadline(loop, lambda: limit.reschedule(loop.time()))
+            try:
+                async for chunk in answer.chunks:
+                    stall.set(stall_s)
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    stall.lift()
+            finally:
+                stall.cancel()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ClientGone from None
 
 
 async def unless_left(doing: Coroutine[Any, Any, Result], exchange: Exchange) -> Result:

@@ -1,29 +1,30 @@
-"""A moment that moves with every request, kept by a timer that is set rarely."""
+"""A moment that moves with every request or piece, kept by a timer that is set rarely."""
 
 import asyncio
 import math
 import random
 from collections.abc import Callable
 
-# A thousand that came together must not go in the same turn of the loop: each has up to so much more time.
-_SPREAD = 0.1
-
 
 class Deadline:
     """Calls `pass_by` once its moment is past. Moving a timer would cost more than answering a small request, so the
-    timer stays where it is while the moment only moves away, and is set anew when it rings too early."""
+    timer stays where it is while the moment only moves away, and is set anew when it rings too early.
+
+    With a `spread` each has up to that share more time: a thousand that came together must not go in the same turn of
+    the loop.
+    """
 
     __slots__ = ("_loop", "_moment", "_pass_by", "_stretch", "_timer", "_timer_at")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pass_by: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pass_by: Callable[[], object], *, spread: float = 0.0) -> None:
         self._loop = loop
         self._pass_by = pass_by
-        self._stretch = 1 + _SPREAD * random.random()  # noqa: S311 - spreads work, guards nothing
+        self._stretch = 1 + spread * random.random()  # noqa: S311 - spreads work, guards nothing
         self._moment = self._timer_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float) -> None:
-        """So long from now, or a little longer."""
+        """So long from now, or a little longer where it is spread."""
         self._moment = self._loop.time() + seconds * self._stretch
         if self._moment < self._timer_at:
             self._ring_at(self._moment)
