@@ -35,9 +35,7 @@ class Waiting:
 async def read(task_id: int, caller: Caller | None, parts: Parts, waiting: Waiting) -> Task:
     """The task as it stands, after a look if one is due. Raises UnknownTask for what the caller may not see; without
     a caller it is whoever runs the gateway who asks, and sees everything."""
-    task = parts.memory.tasks.get(task_id)
-    if task is None:
-        task = await recall(task_id, parts)
+    task = await recall(task_id, parts)
     if caller is not None and not caller.may_see(task):
         raise UnknownTask("there is no such task")
     if may_have_changed(task, parts):
