@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import uvloop
 
+from gateway import line
+
 Meet = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Story = Callable[[], Awaitable[None]]
 Play = Callable[[Story], None]
@@ -14,6 +16,21 @@ Play = Callable[[Story], None]
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 # They tell of the end of a connection in their own ways.
 LOOPS: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+NO_ANSWERS = [
+    b"",
+    b"HTTP/1.1 2",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
+    b"HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\ncontent-length: 1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nx: " + b"y" * line.HEAD_BYTES_MAX,
+    b"SSH-2.0-OpenSSH\r\n\r\n",
+]
+"""What an upstream may say that is no answer to anything."""
 
 
 def run(loop_factory: LoopFactory, story: Story) -> None:

@@ -17,7 +17,7 @@ import pytest
 from gateway import crossing, errors, line
 from gateway.crossing import Crossing, Parcel, Passed
 from tests.egress.world import CERTIFICATE
-from tests.lines import LOOPS, Meet, Play, run, upstream
+from tests.lines import LOOPS, NO_ANSWERS, Meet, Play, run, upstream
 
 SECRET = "sk-secret"
 MIB = 1 << 20
@@ -201,21 +201,7 @@ def test_an_answer_that_breaks_off_gives_what_there_is_and_says_so(said: bytes, 
     play(story)
 
 
-BROKEN = [
-    b"",
-    b"HTTP/1.1 2",
-    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n",
-    b"HTTP/1.1 100 Continue\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
-    b"HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n",
-    b"HTTP/1.1 099 Odd\r\ncontent-length: 0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\ncontent-length: 1\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nx: " + b"y" * line.HEAD_BYTES_MAX,
-    b"SSH-2.0-OpenSSH\r\n\r\n",
-]
-
-
-@pytest.mark.parametrize("said", BROKEN)
+@pytest.mark.parametrize("said", NO_ANSWERS)
 def test_what_is_no_answer_is_doubt_and_for_a_question_nothing_learnt(said: bytes, play: Play) -> None:
     async def story() -> None:
         async with upstream(answering(said)) as url:
