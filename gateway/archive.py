@@ -32,7 +32,7 @@ class Spoilt(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A kept film, or the asked range of it, as HTTP tells it: 200, 206 or 416."""
+    """A kept film, or the asked range of it, as HTTP tells it: 200, 206 or 416. Its chunks may raise ArchiveFailed."""
 
     status: int
     headers: Mapping[bytes, bytes]
@@ -180,8 +180,13 @@ def _wanted(byte_range: str | None, size: int) -> tuple[int, int] | None:
 
 
 async def _stream(found: Any) -> AsyncIterator[bytes]:
-    async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
-        yield bytes(chunk)
+    from obstore.exceptions import BaseError
+
+    try:
+        async for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
+            yield bytes(chunk)
+    except BaseError as error:
+        raise ArchiveFailed(_told(error)) from error
 
 
 async def _cut(chunks: AsyncIterator[bytes], first: int, end: int) -> AsyncIterator[bytes]:

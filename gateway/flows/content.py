@@ -41,7 +41,10 @@ def has_gateway_link(task: Task, parts: Parts) -> bool:
 
 @asynccontextmanager
 async def film(task: Task, byte_range: str | None, parts: Parts) -> AsyncIterator[Film]:
-    """The finished film, or the asked range of it, kept or not. Raises NotReady, ResultExpired, or LookFailed."""
+    """The finished film, or the asked range of it, kept or not. Raises NotReady, ResultExpired, or LookFailed.
+
+    Its first bytes are here: a host that says a head and nothing more is an error that can still be told.
+    """
     if task.status is not Status.COMPLETED:
         raise NotReady(f"there is no film: the task is {task.status.value}")
     kept = await _kept(task, byte_range, parts)
@@ -49,7 +52,23 @@ async def film(task: Task, byte_range: str | None, parts: Parts) -> AsyncIterato
         yield kept
         return
     async with from_upstream(task, byte_range, parts) as found:
-        yield found
+        yield replace(found, chunks=await _begun(found.chunks))
+
+
+async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks, the first of which has come. Raises what ended them before it did."""
+    first = await anext(chunks, b"")
+
+    async def begin() -> AsyncIterator[bytes]:
+        if first:
+            yield first
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except ArchiveFailed as error:
+            raise LookFailed(f"the archive no longer answers: {error}", row="P") from None
+
+    return begin()
 
 
 async def _kept(task: Task, byte_range: str | None, parts: Parts) -> Film | None:
@@ -58,13 +77,13 @@ async def _kept(task: Task, byte_range: str | None, parts: Parts) -> Film | None
         return None
     try:
         found = await parts.archive.read(ids.word(task.id), byte_range)
+        if found is not None:
+            return Film(found.status, found.headers, await _begun(found.chunks))
     except ArchiveFailed as error:
         log.warning("the archive does not answer for task %d: %s", task.id, error)
         return None
-    if found is None:
-        log.error("task %d: the archive has lost the film", task.id)
-        return None
-    return Film(found.status, found.headers, found.chunks)
+    log.error("task %d: the archive has lost the film", task.id)
+    return None
 
 
 @asynccontextmanager

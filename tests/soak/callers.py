@@ -140,10 +140,14 @@ class Callers:
         try:
             await habit()
         except (httpx.TransportError, OSError, asyncio.IncompleteReadError) as error:
-            if self.is_away or starts != self.stage.gateway.starts:
+            if self.is_away or starts != self.stage.gateway.starts or self._is_cut_off_above(habit):
                 self.cut_off += 1
             elif not isinstance(error, httpx.ReadTimeout | httpx.RemoteProtocolError) or "stream" not in str(error):
                 self.wrong.append(f"{habit.__name__}: {error!r}")
+
+    def _is_cut_off_above(self, habit: Callable[[], Awaitable[None]]) -> bool:
+        """A film or an answer on its way down ends with the upstream that sends it."""
+        return self.is_paused and habit in (self._download, self._download_slowly, self._pass_through)
 
     def _note(self, habit: str, answer: httpx.Response) -> None:
         self.answers[habit, answer.status_code] += 1

@@ -364,6 +364,18 @@ def test_half_a_film_is_never_mistaken_for_a_whole_one(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_film_of_which_nothing_comes_is_an_error_that_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with streaming(tmp_path) as (host, it, path):
+            host.hangs_up.set()  # after a head that promises everything
+            answer = await it.http.get(path, headers=bearer(ALICE))
+            assert answer.status_code == 502
+            assert "content-disposition" not in answer.headers
+            assert error_of("evolink", answer)["code"] == "upstream_error"
+
+    asyncio.run(scenario())
+
+
 def test_when_the_client_leaves_the_film_is_no_longer_fetched(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with streaming(tmp_path) as (host, it, path):
