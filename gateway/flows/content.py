@@ -62,11 +62,8 @@ async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async def begin() -> AsyncIterator[bytes]:
         if first:
             yield first
-        try:
-            async for chunk in chunks:
-                yield chunk
-        except ArchiveFailed as error:
-            raise LookFailed(f"the archive no longer answers: {error}", row="P") from None
+        async for chunk in chunks:
+            yield chunk
 
     return begin()
 
@@ -78,7 +75,7 @@ async def _kept(task: Task, byte_range: str | None, parts: Parts) -> Film | None
     try:
         found = await parts.archive.read(ids.word(task.id), byte_range)
         if found is not None:
-            return Film(found.status, found.headers, await _begun(found.chunks))
+            return Film(found.status, found.headers, _told(await _begun(found.chunks)))
     except ArchiveFailed as error:
         log.warning("the archive does not answer for task %d: %s", task.id, error)
         return None
@@ -127,6 +124,8 @@ async def _told(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
             yield chunk
     except EgressRefused as refused:
         raise LookFailed(refused.message, row="P") from None
+    except ArchiveFailed as error:
+        raise LookFailed(f"the archive no longer answers: {error}", row="P") from None
 
 
 async def _locate(task: Task, parts: Parts) -> Task:

@@ -1,14 +1,17 @@
 """Every finished film is fetched once, and served when its link is dead."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Connection
 
 from gateway import ids, sandbox
+from gateway.archive import Archive, ArchiveFailed, Kept
 from gateway.flows import keeping
 from gateway.parts import Parts
 from tests.fakes.upstream import FakeUpstream, accept, look
@@ -76,6 +79,33 @@ def test_a_kept_film_outlives_its_link_and_is_fetched_once(place: tuple[str, Pat
             assert (await it.http.head(link)).headers["content-length"] == str(len(whole.content))
             assert downloads(it) == fetched
             assert "reelgate_results_expiring 0.0" in (await it.http.get("/metrics")).text
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("pieces", [[], [FILM[:100]]])
+def test_an_archive_that_fails_at_once_is_passed_by_and_later_breaks_the_film_off(
+    pieces: list[bytes], place: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+        raise ArchiveFailed("gone")
+
+    async def read(self: Archive, name: str, byte_range: str | None) -> Kept:
+        return Kept(200, {b"content-length": b"%d" % len(FILM)}, failing())
+
+    async def story() -> None:
+        async with world(tmp_path, config(place), on_socket=True) as it:
+            word = await it.finished_film()
+            assert await until_kept(it.parts, word)
+            monkeypatch.setattr(Archive, "read", read)
+            ask = it.http.get(f"/v1/videos/{word}/content", headers={"authorization": "Bearer sk-rg-alice-key"})
+            if pieces:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await ask
+            else:
+                assert (await ask).content == FILM  # the upstream's
 
     asyncio.run(story())
 
