@@ -150,7 +150,6 @@ class _Crossed(Line):
         self._is_held_back = False
         self._news: asyncio.Future[None] | None = None  # somebody waits for more of the answer
         self._room: asyncio.Future[None] | None = None  # somebody waits to send more
-        self._unsent = 0
         self._pause = Deadline(loop, self._judge_pause)
 
     def write(self, pieces: Sequence[bytes]) -> None:
@@ -218,10 +217,7 @@ class _Crossed(Line):
             self._pause.set(PAUSE_S)
 
     def _judge_pause(self) -> None:
-        """The transport does not tell of each byte that leaves: what is left of them does."""
-        unsent = self._transport.get_write_buffer_size()
-        if unsent != self._unsent:
-            self._unsent = unsent
+        if self.has_sent_more():
             self.moved()
         else:
             self.end(httpx.ReadTimeout("nothing moved"))

@@ -115,6 +115,7 @@ class Line(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._is_over = self._is_whole = False
         self._is_writing = False  # more is to be sent than the kernel takes
+        self._unsent = 0  # bytes of it, when it was last looked at
         self._head_bytes = 0
         self._status = 0  # 0: no head is there yet
         self._headers: list[tuple[bytes, bytes]] = []
@@ -126,6 +127,11 @@ class Line(asyncio.Protocol):
             self._transport.close()
         else:
             self._transport.abort()
+
+    def has_sent_more(self) -> bool:
+        """Whether bytes left since this was last asked. Only what is left of them tells: the transport does not."""
+        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
+        return before != self._unsent
 
     # --- for the user of the line ------------------------------------------------------------------------------------
 

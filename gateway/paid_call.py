@@ -63,7 +63,6 @@ class _PaidLine(Line):
         self._done: asyncio.Future[Answer] = loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = self._read_s = self._moved_at = 0.0
-        self._unsent = 0
         self._body = bytearray()
 
     async def exchange(self, head: bytes, body: bytes, *, read_s: float, deadline: float) -> Answer:
@@ -99,9 +98,9 @@ class _PaidLine(Line):
 
     def _watch(self) -> None:
         """Ends what stands still, or takes too long in all."""
-        now, unsent = self._loop.time(), self._transport.get_write_buffer_size()
-        if unsent != self._unsent:
-            self._unsent, self._moved_at = unsent, now
+        if self.has_sent_more():
+            self.moved()
+        now = self._loop.time()
         ends_at = min(self._deadline, self._moved_at + self._read_s)
         if now < ends_at:
             self._timer = self._loop.call_at(ends_at, self._watch)
