@@ -41,6 +41,11 @@ def run(loop_factory: LoopFactory, story: Story) -> None:
         runner.run(whole())
 
 
+async def takes_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """It neither reads nor answers, until the test is over."""
+    await asyncio.Event().wait()
+
+
 @asynccontextmanager
 async def upstream(meet: Meet, *, secured: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """A server that meets each connection, until the end of the test; its base URL."""

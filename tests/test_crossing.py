@@ -17,7 +17,7 @@ import pytest
 from gateway import crossing, errors, line
 from gateway.crossing import Crossing, Parcel, Passed
 from tests.egress.world import CERTIFICATE
-from tests.lines import LOOPS, NO_ANSWERS, Meet, Play, run, upstream
+from tests.lines import LOOPS, NO_ANSWERS, Meet, Play, run, takes_nothing, upstream
 
 SECRET = "sk-secret"
 MIB = 1 << 20
@@ -434,18 +434,12 @@ def test_silence_ends_it_in_the_head_and_in_the_body(play: Play, monkeypatch: py
 
 def test_an_upload_that_nobody_takes_is_given_up(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crossing, "PAUSE_S", 0.3)
-    done = asyncio.Event()
-
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await done.wait()
-        writer.close()
 
     async def story() -> None:
-        async with upstream(meet) as url:
+        async with upstream(takes_nothing) as url:
             with pytest.raises(errors.InDoubt):
                 async with crossed(url, post(endless)):
                     pass
-            done.set()
 
     play(story)
 

@@ -13,7 +13,7 @@ from gateway import line, paid_call
 from gateway.transport import REPLY_BYTES_MAX, Timeouts
 from gateway.wire import Call
 from tests import lines
-from tests.lines import LOOPS, NO_ANSWERS, Meet, Play, run
+from tests.lines import LOOPS, NO_ANSWERS, Meet, Play, run, takes_nothing
 
 PATIENT = Timeouts(30, 30, 30)
 LARGE = b"x" * (64 << 20)  # more than the buffers of any loopback connection hold
@@ -151,17 +151,11 @@ def test_an_answer_that_comes_before_the_body_was_sent_is_heard(play: Play) -> N
 
 def test_a_request_that_nobody_takes_is_a_write_time_out(play: Play) -> None:
     """T6: the body did not get out, and the connection still stands."""
-    done = asyncio.Event()
-
-    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await done.wait()
-        writer.close()
 
     async def story() -> None:
-        async with upstream(meet) as url:
+        async with upstream(takes_nothing) as url:
             with pytest.raises(httpx.WriteTimeout):
                 await call(url, LARGE, Timeouts(30, 0.3, 30))
-            done.set()
 
     play(story)
 

@@ -11,13 +11,14 @@ import psycopg
 import pytest
 
 from gateway.errors import StorageDown
-from gateway.flows import carry, queue, submit, sweep
-from gateway.parts import Parts
+from gateway.flows import carry, queue, submit
 from gateway.store import commits, postgres
 from gateway.video import State
 from tests.failures.world import PRICE, Clock, Key, Place, World, open_world
 from tests.fakes.upstream import FakeUpstream, answer, error_body
 from tests.postgres import fresh_database
+
+pytestmark = pytest.mark.usefixtures("alone")
 
 A_MINUTE = 60.0
 JOINS_THE_QUEUE = "SELECT count(*) > 0 FROM waiting WHERE xmin = pg_current_xact_id()::xid"
@@ -50,17 +51,6 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     return Server(monkeypatch)
-
-
-async def _only_when_told(parts: Parts) -> None:
-    await asyncio.Event().wait()
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue moves when a test moves it, on the test's clock."""
-    monkeypatch.setattr(queue, "run", _only_when_told)
-    monkeypatch.setattr(sweep, "run", _only_when_told)
 
 
 @pytest.fixture

@@ -10,26 +10,16 @@ import httpx
 import pytest
 
 from gateway.errors import StorageDown
-from gateway.flows import callers, queue, sweep
-from gateway.parts import Parts
+from gateway.flows import callers, queue
 from gateway.video import Balance, Caller
 from gateway.virtual_keys import VirtualKey
 from tests.failures.world import PRICE, Clock, Key, Place, World, open_world
 from tests.fakes.upstream import FakeUpstream
 from tests.world import ALICE, BOB, bearer
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 A_MINUTE, A_SLOT = 60.0, 3.0  # one key of twenty submits a minute
-
-
-async def _only_when_told(parts: Parts) -> None:
-    await asyncio.Event().wait()
-
-
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue moves when a test moves it, on the test's clock."""
-    monkeypatch.setattr(queue, "run", _only_when_told)
-    monkeypatch.setattr(sweep, "run", _only_when_told)
 
 
 @asynccontextmanager
