@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +20,7 @@ from gateway.dialects import DIALECTS
 from gateway.flows.submit import submit
 from gateway.parts import Parts
 from gateway.store import moves
+from gateway.structs import replace
 from gateway.video import Budget, Caller, Receipt, State
 
 AT_ONCE = 64

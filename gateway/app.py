@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -48,6 +47,7 @@ from gateway.store import (
     prepare,
 )
 from gateway.stories import Stories
+from gateway.structs import Struct, replace
 from gateway.transport import Timeouts
 from gateway.upstreams import Upstream, Upstreams
 from gateway.video import Budget, Caller
@@ -88,8 +88,7 @@ def unknown_providers(config: Config) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
+class Gateway(Struct, frozen=True):
     """A gateway that is open: its ASGI application and the parts behind it."""
 
     app: ASGIApp
@@ -176,8 +175,7 @@ async def gateway(
             await neighbours.end(parts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offline:
+class Offline(Struct, frozen=True, kw_only=True):
     """The `Rules` of a configuration, with nothing opened."""
 
     catalog: Catalog

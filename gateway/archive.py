@@ -8,8 +8,9 @@ the way in. Credentials of a bucket come from the environment, by the names that
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+
+from gateway.structs import Struct
 
 if TYPE_CHECKING:  # 15 MB that a gateway without an archive need not load
     from obstore.store import ObjectStore
@@ -30,8 +31,7 @@ class Spoilt(Exception):
     """What came is not the film: too short, too long, or no MP4. Nothing of it was kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A kept film, or the asked range of it, as HTTP tells it: 200, 206 or 416. Its chunks may raise ArchiveFailed."""
 
     status: int

@@ -18,12 +18,12 @@ bracket such as `[pan]` is asked about: a question costs a sentence, a command t
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import islice
 from typing import Literal, TypeVar
 
 from gateway.errors import Problem
+from gateway.structs import Struct
 
 Policy = Literal["warn", "reject", "off"]
 Literals = Literal["as-is", "en", "zh"]
@@ -119,8 +119,7 @@ _NEAREST_MAX = 2
 _SHOWN_CHARACTERS_MAX = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Linted:
+class Linted(Struct, frozen=True):
     """A prompt with its commands put right, and what there is to say. `problems` are told under `prompt`."""
 
     prompt: str
@@ -128,8 +127,7 @@ class Linted:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Bracket:
+class Bracket(Struct, frozen=True):
     """The inside of one bracket, and its parts between commas."""
 
     text: str

@@ -7,7 +7,6 @@ say ("10 s, but not at 1080P") cannot be got wrong. This file reads the lines an
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from gateway.documents import read_yaml
 from gateway.errors import Problem
 from gateway.money import parse_micros
+from gateway.structs import Struct, replace
 from gateway.video import Mode, Offer, VideoRequest
 
 # Which images a mode is made of: (those it needs, those it may have besides).
@@ -37,8 +37,7 @@ _OTHER = "other"
 _UNKNOWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """One model of the catalog. `sold_by` names the providers whose documents list it."""
 
     name: str

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import httpx
@@ -10,6 +9,7 @@ import httpx
 from gateway import errors
 from gateway.deadline import Deadline
 from gateway.line import Line, Place, connect, place
+from gateway.structs import Struct
 from gateway.transport import judge_transport
 
 # Of what is passed on, nothing has a limit in all; this is how long no byte may move in either direction. Long enough
@@ -19,8 +19,7 @@ HELD_BYTES_MAX = 64 << 10  # of an answer that its reader has not taken yet
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they change nothing, so they buy nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Struct, frozen=True):
     """A request to be passed on as it came, without its credential. `target` is path and query, byte for byte.
 
     `chunks` is None where there is no body; else it gives the body from its beginning each time it is called.
@@ -34,8 +33,7 @@ class Parcel:
     length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """The answer to a parcel on its way down: its headers as they came, its bytes as they come."""
 
     status: int

@@ -26,9 +26,10 @@ coroutine, counts as doubt wherever money is concerned.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+
+from gateway.structs import Struct
 
 
 class Spent(StrEnum):
@@ -56,8 +57,7 @@ class Again(StrEnum):
     ONCE_MORE = "once_more"  # the place failed in passing: elsewhere, or here a single time more
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing wrong with a request: the caller's own field, the rule it breaks, and what would be allowed."""
 
     param: str

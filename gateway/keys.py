@@ -12,10 +12,10 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from gateway import errors
+from gateway.structs import Struct, field
 from gateway.video import Route
 
 RPM_WINDOW_S = 60.0
@@ -46,8 +46,7 @@ class KeyState(StrEnum):
     DRAINING = "draining"
 
 
-@dataclass(frozen=True, slots=True)
-class KeySpec:
+class KeySpec(Struct, frozen=True):
     """What is configured of a key; the secret itself stays at the door to upstreams."""
 
     id: str
@@ -69,8 +68,7 @@ class Why(StrEnum):
     BARRED = "barred"  # a key's: for one model
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """One thing that a pool has learnt, as one process tells it to the others."""
 
     why: Why
@@ -100,8 +98,7 @@ Subject = tuple[Why, str, str]
 _UPSTREAM: Subject = (Why.COOLING, "", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """What a key may have at once, together with the others of its account."""
 
     upstream: str
@@ -112,8 +109,7 @@ class Limit:
     max_tasks: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How the upstreams stand with all processes together, at one moment, as storage knows it."""
 
     in_flight: Mapping[int, Route]
@@ -124,8 +120,7 @@ class Standing:
     """What was learnt of each upstream, by its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeySight:
+class KeySight(Struct, frozen=True):
     """A key as whoever runs the gateway sees it. `live_tasks` are those of its account."""
 
     spec: KeySpec
@@ -145,16 +140,14 @@ class Cause(Enum):
     KEYS = "keys"  # every key is exhausted, retired or barred
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """Why no key can take a submit now, and in how many seconds one can, where that is known."""
 
     cause: "Cause"
     retry_after_s: float | None = None
 
 
-@dataclass(slots=True)
-class _Account:
+class _Account(Struct):
     name: str
     submits: deque[float] = field(default_factory=deque)
     """Of this process, in the last minute."""
@@ -169,8 +162,7 @@ class _Account:
         return len(self.tasks) + len(self.pending)
 
 
-@dataclass(slots=True)
-class _Key:
+class _Key(Struct):
     spec: KeySpec
     account: _Account
     balance: int = 0

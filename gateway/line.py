@@ -16,7 +16,6 @@ Rules for editors of this file:
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM, AddressFamily, SocketKind
@@ -26,6 +25,7 @@ import aiohappyeyeballs
 import httptools
 import httpx
 
+from gateway.structs import Struct
 from gateway.wire import trust
 
 # FAILURES T12. Also of what is no body in the middle of an answer: trailers, and what stands beside a chunk's length.
@@ -37,8 +37,7 @@ Address = tuple[AddressFamily, SocketKind, int, str, Any]
 Made = TypeVar("Made", bound=asyncio.Protocol)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where an address leads."""
 
     is_tls: bool

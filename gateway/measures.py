@@ -6,8 +6,9 @@ goes by `ACROSS`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from gateway.structs import Struct
 
 
 class Kind(StrEnum):
@@ -26,8 +27,7 @@ class Across(StrEnum):
     MIN = "min"  # it is well only where it is well with all of them
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """One metric, under the name that Prometheus shows."""
 
     name: str

@@ -10,13 +10,13 @@ from asyncio import Event, Lock
 from asyncio import Task as Coroutine
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
 from gateway.durations import Durations, Kind
+from gateway.structs import Struct, field, replace
 from gateway.video import Money, State, Task, Waiting
 
 TASKS_MAX = 20_000  # about 2 KiB each: 40 MiB at the very most, the working set of a busy team is hundreds
@@ -27,8 +27,7 @@ PICTURES_MAX = (
 )
 
 
-@dataclass(slots=True)
-class Watch:
+class Watch(Struct):
     """How an unfinished task is being looked at. Times are seconds since 1970."""
 
     due_at: float = 0.0
@@ -135,8 +134,7 @@ async def _set_within(event: Event, within_s: float) -> None:
     event.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """The tasks seen lately, their watches, and rendered poll answers."""
 
     tasks: LRUCache[int, Task] = field(default_factory=lambda: LRUCache(TASKS_MAX))

@@ -11,18 +11,17 @@ Rules for editors of this file, beside those of `line.py`:
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import httpx
 
 from gateway.line import Line, Place, connect, place
+from gateway.structs import Struct
 from gateway.transport import REPLY_BYTES_MAX, Timeouts
 from gateway.wire import Call
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back: the body as it was sent, up to the cap, and whether that is all of it."""
 
     status: int

@@ -1,7 +1,6 @@
 """The frozen bundle a flow may use. Plain values only: no flow knows the configuration file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.admission import Admission
@@ -15,11 +14,11 @@ from gateway.metrics import Metrics
 from gateway.secret import Secret
 from gateway.store import Books, Callers, Database, Journal, Leases, Outbox, Presence, Registry, Rests, Sessions
 from gateway.stories import Stories
+from gateway.structs import Struct
 from gateway.upstreams import Upstreams
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """The numbers and words the flows go by; seconds unless they say otherwise."""
 
     currency: str = "USD"
@@ -86,8 +85,7 @@ class Rules(Protocol):
     def clock(self) -> Callable[[], float]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(Struct, frozen=True, kw_only=True):
     """A `Desk`, the `Rules`, and what serving needs beside them."""
 
     catalog: Catalog

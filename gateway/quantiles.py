@@ -1,19 +1,18 @@
 """Percentiles of what was only counted into buckets. Pure: numbers in, numbers out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from gateway.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """How many were at most `most`; the last one has no end."""
 
     most: float
     count: float
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """How something is spread, in seconds, and how many of it were counted."""
 
     count: int

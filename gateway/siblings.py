@@ -12,11 +12,11 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from gateway.fleet import counts
+from gateway.structs import Struct
 from gateway.totals import Families, Family, add_up, told
 
 log = logging.getLogger("reelgate.siblings")
@@ -26,8 +26,7 @@ KEEP_EVERY_S = 1.0
 _ANSWER_BYTES_MAX = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     families: Families
     is_alive: bool
 

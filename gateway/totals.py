@@ -5,10 +5,10 @@ Gauges are of the living, each by its line in `measures.py`; and what whoever is
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 from gateway.measures import Across, Kind
+from gateway.structs import Struct
 
 Labels = tuple[tuple[str, str], ...]
 OWN = "own"
@@ -22,8 +22,7 @@ _ACROSS: Mapping[str, Callable[[float, float], float]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """All series of one metric. It says itself how it adds up: another process may be of another version.
 
     `samples`: the series' name and labels, and its value.

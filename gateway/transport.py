@@ -10,18 +10,17 @@ import socket
 import ssl
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import httpx
 
 from gateway import errors
+from gateway.structs import Struct
 from gateway.wire import Call, Reply
 
 REPLY_BYTES_MAX = 1 << 20  # a task object has some hundred bytes; FAILURES section 1
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds: to connect, between two reads, and for a whole exchange."""
 
     connect_s: float = 5.0

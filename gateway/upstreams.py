@@ -13,7 +13,6 @@ import hmac
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -27,6 +26,7 @@ from gateway.crossing import Crossing, Parcel, Passed
 from gateway.errors import Problem
 from gateway.keys import PENDING_S, Blocked, Cause, KeyPool, KeySight, KeyState, Limit, Rest, Standing
 from gateway.providers.protocol import Provider, Site
+from gateway.structs import Struct, field, replace
 from gateway.transport import FOREIGN, Timeouts, exchange, headers_of, judge_transport, read_reply
 from gateway.video import Look, Offer, Receipt, Route, Task, VideoRequest
 from gateway.wire import Call, CallRecord, Reply, Send, trust
@@ -35,8 +35,7 @@ UPSTREAMS_MAX = 3  # for one request: the first and at most two more, however ma
 _ANY_MODEL = ""  # what is passed on is not read, so no key is barred for it
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Struct, frozen=True):
     """One place we call. `secrets` gives the credential of a key by its id."""
 
     name: str

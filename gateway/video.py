@@ -7,10 +7,10 @@ seconds, prices millionths of the currency (`money.py`).
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
 from gateway.errors import Problem
+from gateway.structs import Struct, field, replace
 
 
 class Mode(StrEnum):
@@ -56,8 +56,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoRequest:
+class VideoRequest(Struct, frozen=True, kw_only=True):
     """What is wanted, free of any dialect. A field is None where the caller said nothing.
 
     `resolution` is folded to upper case (`768P`). What follows `callback_url` only serves to speak of the request: it
@@ -75,14 +74,14 @@ class VideoRequest:
     fast_pretreatment: bool = False
     aigc_watermark: bool = False
     callback_url: str | None = None
-    dialect: str = field(default="", compare=False)
-    params: Mapping[str, str] = field(default_factory=dict, compare=False)
+    dialect: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
     """Canonical field → the caller's own spelling of it."""
-    problems: tuple[Problem, ...] = field(default=(), compare=False)
+    problems: tuple[Problem, ...] = ()
     """What the reader of the dialect could not make sense of; pre-flight refuses with these and its own findings."""
-    reached_at: str | None = field(default=None, compare=False)
+    reached_at: str | None = None
     """The base address at which the caller reached the gateway, for links in what it is told by callback."""
-    hint_url: str | None = field(default=None, compare=False)
+    hint_url: str | None = None
     """Where the upstream may tell us to look at this attempt; never an address of the caller's."""
 
     @property
@@ -106,7 +105,15 @@ class VideoRequest:
 
     def canonical(self) -> dict[str, object]:
         """The fields that make two requests the same, in a fixed order, JSON-ready."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.compare}
+        return {name: getattr(self, name) for name in _SAYS_WHAT}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VideoRequest):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _SAYS_WHAT)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in _SAYS_WHAT))
 
     def to_keep(self) -> "VideoRequest":
         """The request as a task remembers it: an inline image, megabytes that nobody reads again, by its digest."""
@@ -126,6 +133,11 @@ class VideoRequest:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+_FIELDS = VideoRequest.__struct_fields__
+_SAYS_WHAT = _FIELDS[: _FIELDS.index("callback_url") + 1]
+"""The fields that make a request itself; the others only serve to speak of it."""
+
+
 def _is_inline(image: str | None) -> bool:
     return image is not None and image[:5].lower() == "data:"
 
@@ -136,8 +148,7 @@ def _to_keep(image: str | None) -> str | None:
     return f"inline:sha256:{hashlib.sha256(image.encode()).hexdigest()},{len(image)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """One combination that a model sells. `resolution` and `duration_s` are None where the model has no such field.
 
     `price` is None where no price is known. `unsaid` are the request fields that are never sent for this offer,
@@ -152,16 +163,14 @@ class Offer:
     unsaid: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Struct, frozen=True):
     """What may be held and spent together, in millionths, within each `period` (`periods.py`); None is a lifetime."""
 
     amount: int
     period: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """What a budget allows and what became of it, in millionths; `limit` is None where nothing is limited."""
 
     limit: int | None
@@ -177,16 +186,14 @@ class Balance:
         return None if self.limit is None else max(0, self.limit - self.held - self.spent)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """What is set aside for several tasks together, in millionths, and since when for the first of them, if for any."""
 
     amount: int = 0
     since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who asks: a virtual key and its team, authenticated, for one request."""
 
     key_id: str
@@ -223,8 +230,7 @@ class Caller:
         return self.key_id == task.caller
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """That a create may be one that was made before: by the caller's idempotency key, or by an SDK's mark of a repeat.
 
     Within the caller's own requests, whatever their dialect (CONTRACT section 7).
@@ -237,32 +243,28 @@ class Claim:
 NO_CLAIM = Claim()
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """Which key of which upstream carries a task."""
 
     upstream: str
     key_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Proof of acceptance: the upstream's own id, and what it said it reserved (its own unit), where it says so."""
 
     upstream_id: str
     reserved: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a task has no video: a word from the dialects' published lists and a sentence for people."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What one look at the upstream found. `progress` is 0–100 where the provider reports one."""
 
     status: Status
@@ -273,8 +275,7 @@ class Look:
     """A status word that the provider's documents do not list; the task counts as processing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True):
     """One request that was opened here, as storage knows it."""
 
     id: int
@@ -325,8 +326,7 @@ class Task:
         return _SUBMISSION.get(self.state)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """A task that waits for a key, for those who decide whose turn it is."""
 
     task_id: int

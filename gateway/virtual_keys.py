@@ -7,7 +7,6 @@ there is only the digest (CONTRACT section 3).
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from gateway.errors import InvalidRequest, Problem
 from gateway.money import MICROS, parse_micros
 from gateway.periods import PERIODS
+from gateway.structs import Struct
 from gateway.video import Budget, Caller
 
 # The rules of the configuration's own names and amounts (`config/values.py`); a test holds the two together.
@@ -27,8 +27,7 @@ _COUNT_MAX = 1_000_000  # far above any limit that limits, and far below what a 
 _GLOBS_MAX, _GLOB_CHARACTERS_MAX = 100, 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VirtualKey:
+class VirtualKey(Struct, frozen=True, kw_only=True):
     """What a key that was given to somebody may do."""
 
     id: str
@@ -57,20 +56,18 @@ class VirtualKey:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Team:
+class Team(Struct, frozen=True):
     """Virtual keys that share a budget and see each other's tasks."""
 
     id: str
     budget: Budget | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issued:
+class Issued(Struct, frozen=True, kw_only=True):
     """A key that was given out. One that storage knows has a `created_at`, one of the configuration has none."""
 
     key: VirtualKey
-    digest: str = field(repr=False)
+    digest: str
     hint: str | None = None
     """The last characters of its text, to tell one from another."""
     created_at: float | None = None
@@ -80,9 +77,11 @@ class Issued:
     def is_configured(self) -> bool:
         return self.created_at is None
 
+    def __repr__(self) -> str:
+        return f"Issued({self.key.id!r})"  # the digest is nobody's business
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roll:
+
+class Roll(Struct, frozen=True, kw_only=True):
     """The keys and teams that storage knows, and the switches that are for every replica."""
 
     version: int = 0

@@ -6,12 +6,12 @@ adds it, so that no provider can log or lose one.
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 
+from gateway.structs import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Call:
+
+class Call(Struct, frozen=True):
     """One request to an upstream, without its credential. `body` is JSON text, or None for a GET.
 
     `operation` is one of the closed set of `upstream_requests_total{operation}`.
@@ -24,8 +24,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What came back. `is_whole` is False when the connection died, or the cap was reached, inside the body."""
 
     status: int
@@ -45,8 +44,7 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(Struct, frozen=True):
     """One finished call, for metrics and logs. `outcome` is a word of a closed set: `2xx`, or an error's code."""
 
     upstream: str

@@ -8,6 +8,7 @@ GATEWAY = Path(__file__).parent.parent / "gateway"
 
 # A room is a file or a folder of gateway/. Imports only go to a lower floor, or to a room listed beside it.
 FLOORS: list[dict[str, set[str]]] = [
+    {"structs": set()},
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
     | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()}
     | {"deadline": set()},
@@ -102,6 +103,7 @@ DOORS = {
     "markupsafe": {"web"},
     "obstore": {"archive"},
     "orjson": {"jsontext"},
+    "msgspec": {"structs"},
     "cachetools": {"memory"},
     "prometheus_client": {"metrics"},
     "opentelemetry": {"tracing"},

@@ -8,7 +8,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +27,7 @@ from gateway.egress.urls import IPAddress
 from gateway.errors import GatewayError
 from gateway.flows import quote
 from gateway.flows.preflight import preflight
+from gateway.structs import asdict
 from gateway.video import Caller
 
 BYTES_MAX = 64 << 20  # two bodies of the largest size that a gateway takes as it is shipped

@@ -8,7 +8,6 @@ A create is sent once. What has proved that nothing was sent is told apart from 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
+from gateway.structs import Struct
 from gateway.transport import NOTHING_SENT
 
 BASE_URL = "http://127.0.0.1:8080"
@@ -44,8 +44,7 @@ class NoAnswer(Exception):
         self.was_sent = was_sent
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that a gateway finds wrong with a request; `param` is its own word for the place."""
 
     param: str
@@ -65,8 +64,7 @@ class Declined(Exception):
         self.retry_after_s = _retry_after_s(headers)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """An answer of the gateway."""
 
     headers: Mapping[str, str]

@@ -9,7 +9,6 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from gateway.app import gateway
 from gateway.cli.endings import FAILED, fail
 from gateway.config import Config, load
 from gateway.providers import PROVIDERS
+from gateway.structs import Struct
 
 FOLDER = Path("reelgate-demo")
 PREFERRED_PORT = 8080
@@ -35,8 +35,7 @@ class DemoFailed(Exception):
     """A film did not come out; says in which dialect and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """How one kind of client asks for a film and hears of it."""
 
     dialect: str

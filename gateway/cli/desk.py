@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -36,14 +35,14 @@ from gateway.store import (
     StorageRefused,
     prepare,
 )
+from gateway.structs import Struct
 
 Result = TypeVar("Result")
 # A decision that cannot be made is an answer, and no mistake in how it was asked.
 _REFUSALS = (NameTaken, NameUnknown, NothingToDecide, ReceiptTaken, GatewayError)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(Struct, frozen=True, kw_only=True):
     """A `Desk` (`parts.py`) at one database."""
 
     registry: Registry

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +14,7 @@ from gateway.cli.download import Incomplete, download, target_of, unusable
 from gateway.cli.endings import fail, misused
 from gateway.cli.following import Screen, follow
 from gateway.cli.printing import JsonOption, shown
+from gateway.structs import Struct, field
 
 OutOption = Annotated[
     Path | None,
@@ -41,8 +41,7 @@ def fetch(
         bring(errand, gateway)
 
 
-@dataclass(slots=True)
-class Errand:
+class Errand(Struct):
     """What one command is to bring home, and what it knows of it so far."""
 
     out: Path | None

@@ -7,11 +7,10 @@ that does not come changes nothing about the task, so it is asked for again, for
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.cli.client import Declined, Gateway, NoAnswer
 from gateway.cli.printing import shown
@@ -57,17 +56,13 @@ def _may_pass(error: NoAnswer | Declined) -> bool:
     return isinstance(error, NoAnswer) or error.status == 429 or error.status >= 500
 
 
-@dataclass(slots=True)
 class Screen:
     """What a person sees on standard error: a bar where there is a terminal, else a line for every change."""
 
-    console: Console
-    task_id: str
-    _progress: Progress = field(init=False)
-    _bar: TaskID = field(init=False)
-    _said: str = ""
-
-    def __post_init__(self) -> None:
+    def __init__(self, console: Console, task_id: str) -> None:
+        self.console = console
+        self.task_id = task_id
+        self._said = ""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),

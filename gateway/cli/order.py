@@ -3,11 +3,11 @@
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.images import BYTES_END, Format, Header, HeaderReader, judge
+from gateway.structs import Struct
 
 _ADDRESSES = ("http://", "https://", "data:")
 _TYPES: Mapping[Format, str] = {
@@ -37,8 +37,7 @@ class Misused(Exception):
         self.lines = lines
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """What is wanted, as the options say it."""
 
     prompt: str

@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +16,8 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from gateway.structs import Struct
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 _PIPE_WIDTH = 200  # a table that nobody's window cuts off
@@ -33,8 +34,7 @@ def tell(answer: Any, draw: Callable[[Console, Any], None], *, as_json: bool) ->
     draw(Console(width=None if is_window else _PIPE_WIDTH, highlight=False, markup=False), answer)
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """Rows under a title: a table where the window has room for its longest words, else a paragraph for every row."""
 
     title: str

@@ -7,7 +7,6 @@ the environment gave, and never anything from a place of a secret.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, get_args
@@ -17,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.shape import Loc, names_at
 from gateway.config.values import Dialect, Provider
+from gateway.structs import Struct
 
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _SHOWN_CHARACTERS_MAX = 40
@@ -32,8 +32,7 @@ class FromEnvironment(str):
         return "the text from the environment"
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Struct, frozen=True):
     """One thing to mend: where it stands (`upstreams[0].keys[1].value`), what is wrong, what to do."""
 
     path: str
@@ -61,8 +60,7 @@ class ConfigError(Exception):
         return "\n".join(self.lines())
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A mistake before its place is written out."""
 
     loc: Loc

@@ -5,41 +5,37 @@ It tells expansion where a list, a secret or a number is expected, and the repor
 
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from gateway.config.settings import Config
 from gateway.config.values import SecretPlace
+from gateway.structs import Struct
 
 Loc = tuple[str | int, ...]
 """Where a value stands: names of settings and places in lists, from the top."""
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(Struct, frozen=True):
     """A section with known names."""
 
     names: Mapping[str, "Shape"]
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list, all entries alike."""
 
     of: "Shape"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A mapping whose names the file chooses."""
 
     of: "Shape"
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """A single value."""
 
     is_text: bool

@@ -8,7 +8,6 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway.money import MICROS, parse_micros
 from gateway.secret import Secret
+from gateway.structs import Struct
 
 # Ids and names become metric labels, headers and parts of paths.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
@@ -39,8 +39,7 @@ def refusal(message: str, fix: str) -> PydanticCustomError:
     return PydanticCustomError("refusal", "{message}", {"message": message, "fix": fix})
 
 
-@dataclass(frozen=True, slots=True)
-class SecretPlace:
+class SecretPlace(Struct, frozen=True):
     """Marks a setting that is a secret: it may be a text, `${NAME}` or `{file: path}`."""
 
     empty_is_null: bool = False

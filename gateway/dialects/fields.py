@@ -6,15 +6,14 @@ which problems are told.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.dialects.reading import Kind, Reader, Said
+from gateway.structs import Struct, field
 from gateway.video import VideoRequest
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Struct, frozen=True):
     """A thing under a path of its own: `duration`, `metadata.resolution`."""
 
     path: str
@@ -25,8 +24,7 @@ class Field:
     """How it is read, where that takes more than its kind."""
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list of things of one kind, each of which is another one by its place."""
 
     path: str
@@ -35,16 +33,14 @@ class Items:
     rule: str
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(Struct, frozen=True):
     """A thing at its place in a list."""
 
     items: Items
     place: int
 
 
-@dataclass(frozen=True)
-class Fields:
+class Fields(Struct, frozen=True):
     """The whole body: every field that is not here is refused by name."""
 
     wanted: Mapping[str, tuple[Field | Item, ...]]

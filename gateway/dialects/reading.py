@@ -10,13 +10,13 @@ counts as unsaid; whoever finds something at the same spelling afterwards knows 
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
 from gateway.dialects.speaking import PIXELS
 from gateway.errors import Problem
 from gateway.jsontext import JsonError, read_strict_text
+from gateway.structs import Struct, field
 from gateway.video import VideoRequest
 
 V = TypeVar("V")
@@ -33,8 +33,7 @@ NOWHERE: Mapping[str, None] = dict.fromkeys(
 )
 
 
-@dataclass(frozen=True)  # without slots: `Said[str](…)` sets an attribute that CPython 3.11 trips over otherwise
-class Kind(Generic[V]):
+class Kind(Struct, Generic[V], frozen=True):
     """What a value must be. `read` gives None for a value that is not of the kind, which the `rule` then explains."""
 
     read: Callable[[object], V | None]
@@ -46,8 +45,7 @@ class Kind(Generic[V]):
     """Every way to write a value that `read` gives; none where this kind has no word for it."""
 
 
-@dataclass(frozen=True)
-class Said(Generic[V]):
+class Said(Struct, Generic[V], frozen=True):
     """A value under the caller's own spelling. None: nothing was said, or (`is_broken`) nothing that can be read."""
 
     param: str

@@ -1,12 +1,12 @@
 """What every dialect has in common: its endpoints, what it is shown of a task, and what it must be able to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from gateway.errors import GatewayError, Problem, UnknownModel
 from gateway.money import MICROS
+from gateway.structs import Struct
 from gateway.video import Balance, Mode, Status, Task, VideoRequest
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ class Action(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """One route of a dialect. Which task it is about stands in its `{id}`, or in a parameter of the query."""
 
     action: Action
@@ -41,8 +40,7 @@ class Endpoint:
     """Bodies may also come as multipart forms."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """What a task's rendering needs beside the task: the absolute link to the film, and when that link dies; while it
     runs, how long it is expected to take in all, and whether its progress is an estimate of ours."""
 

@@ -10,7 +10,6 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
 
 import httpcore
 
@@ -22,6 +21,7 @@ from gateway.egress.policies import POLICIES, Kind, Policy
 from gateway.egress.refusals import EgressRefused, Reason, Refusal
 from gateway.egress.resolving import LookupsFull, Resolve, Resolver
 from gateway.egress.urls import IPAddress, Url, follow, judge_url
+from gateway.structs import Struct, field, replace
 
 log = logging.getLogger("reelgate.egress")
 
@@ -35,8 +35,7 @@ _RANGE = re.compile(rb"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _ALARMING = frozenset({Reason.ADDRESS, Reason.OWN, Reason.PEER})  # somebody tried to get inside
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What an address answered: status, headers with names in lower case, and its bytes as they come."""
 
     status: int
@@ -68,8 +67,7 @@ class Answer:
         return self.headers.get(b"last-modified")
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """What is asked of an address. `own` is a base address whose place need not be public."""
 
     url: str

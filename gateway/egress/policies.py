@@ -1,10 +1,10 @@
 """What an address of each kind may be, and what an exchange with it may take. Data."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.egress.refusals import Reason
+from gateway.structs import Struct
 
 
 class Kind(StrEnum):
@@ -15,8 +15,7 @@ class Kind(StrEnum):
     FILM = "film"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What an address of one kind may be, and what an exchange with it may take."""
 
     schemes: Collection[str]

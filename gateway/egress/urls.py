@@ -8,10 +8,10 @@ plain decimal numbers. A fragment never leaves the machine and is dropped.
 """
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from gateway.egress.refusals import Reason, Refusal
+from gateway.structs import Struct
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -35,8 +35,7 @@ _INSIDE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Struct, frozen=True):
     """An address that can only be read in one way."""
 
     scheme: str

@@ -8,14 +8,14 @@ that the other one is gone.
 import json
 import os
 from collections.abc import MutableMapping
-from dataclasses import asdict, dataclass
+
+from gateway.structs import Struct, asdict
 
 PLACE, PARENT = "REELGATE_WORKER", "REELGATE_FLEET"
 READY, RETIRE, TAKE, GIVE = "ready", "retire", "take", "give"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One worker's place; sockets are open file descriptors."""
 
     number: int
@@ -26,8 +26,7 @@ class Place:
     """Where the counts of all workers are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """What a parent has to do."""
 
     listeners: tuple[int, ...]

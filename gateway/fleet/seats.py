@@ -3,14 +3,13 @@
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.fleet.place import Task
+from gateway.structs import Struct, field
 
 
-@dataclass(slots=True, eq=False)
-class Worker:
+class Worker(Struct, eq=False):
     """One process in one place."""
 
     place: int
@@ -22,8 +21,7 @@ class Worker:
     """It has been told to retire: its end is what is expected."""
 
 
-@dataclass(slots=True)
-class Seat:
+class Seat(Struct):
     """One place, whoever has it."""
 
     worker: Worker | None = None
@@ -33,16 +31,14 @@ class Seat:
     """Who answers on its listener while nobody has it."""
 
 
-@dataclass(slots=True)
-class Change:
+class Change(Struct):
     """Workers being replaced on SIGHUP: the places still to come, and the new worker that is starting now."""
 
     left: list[int]
     coming: Worker | None = None
 
 
-@dataclass(slots=True)
-class Fleet:
+class Fleet(Struct):
     """What the parent knows."""
 
     task: Task

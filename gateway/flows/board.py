@@ -6,7 +6,6 @@ this process since it began; everything else is storage's, and so all replicas'.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from gateway import ids
@@ -18,6 +17,7 @@ from gateway.parts import Parts
 from gateway.periods import DAY_S, date_of
 from gateway.quantiles import added, spread_of, spread_of_values
 from gateway.store import Wanted
+from gateway.structs import asdict
 from gateway.video import Balance, Caller
 
 DAYS = 30

@@ -14,7 +14,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway import jsontext
 from gateway.dialects import DIALECTS
@@ -24,6 +23,7 @@ from gateway.flows import content
 from gateway.parts import Parts
 from gateway.signing import webhook_headers
 from gateway.store import Fate, Letter, Out
+from gateway.structs import replace
 from gateway.video import Task
 
 log = logging.getLogger("reelgate.callbacks")

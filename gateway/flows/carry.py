@@ -7,7 +7,6 @@ sweep resolves it. Nothing here ever sends a doubtful submit again.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -17,6 +16,7 @@ from gateway.flows import hints, receipts
 from gateway.flows.preflight import Checked
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, Verdict, Wait, WrongState
+from gateway.structs import Struct, replace
 from gateway.video import Failure, Receipt, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.carry")
@@ -25,8 +25,7 @@ ONCE_MORE_AFTER_S = 1.0  # T1: a name server's hiccup; anything longer is for th
 STORAGE_RETRIES_S = (0.05, 0.25, 1.0)  # T16: what a locked file needs; longer is for the journal
 
 
-@dataclass(slots=True)
-class Journey:
+class Journey(Struct):
     """How the way of one task to an upstream goes, for whoever waits for its end."""
 
     upstream_s: float = 0.0

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import replace
 
 from gateway import ids, links
 from gateway.archive import ArchiveFailed
@@ -12,6 +11,7 @@ from gateway.egress import Answer as Film
 from gateway.egress import EgressRefused
 from gateway.errors import LookFailed, NotReady, ResultExpired
 from gateway.parts import Parts
+from gateway.structs import replace
 from gateway.video import Status, Task
 
 log = logging.getLogger("reelgate.content")

@@ -8,13 +8,13 @@ was taken up with the key that submitted it.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway import ids
 from gateway.errors import InvalidRequest, UnknownTask
 from gateway.flows import poll
 from gateway.parts import Desk, Parts
 from gateway.store import Kept, ReceiptTaken, Wanted, WrongState
+from gateway.structs import Struct
 from gateway.video import Money, Receipt, State, Task
 
 log = logging.getLogger("reelgate.decisions")
@@ -29,16 +29,14 @@ class NothingToDecide(Exception):
     """The task is not where this decision could be made; nothing was changed. The message is for the person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A task that waits for a person, and the upstream's id where something of ours says it."""
 
     task: Task
     evidence: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """What `reconcile` did and found."""
 
     brought_home: Sequence[Task]

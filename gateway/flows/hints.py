@@ -10,7 +10,6 @@ Without `server.public_url` no upstream is told of a path, and then none of this
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from gateway.errors import LookFailed
@@ -18,6 +17,7 @@ from gateway.flows import poll, receipts
 from gateway.parts import Parts
 from gateway.signing import attempt_token
 from gateway.store import ReceiptTaken
+from gateway.structs import replace
 from gateway.video import Money, Receipt, State, Task
 
 log = logging.getLogger("reelgate.hints")

@@ -5,10 +5,10 @@ this installation has learnt, once the upstream was seen at work.
 """
 
 import math
-from dataclasses import dataclass
 
 from gateway.memory import kind_of
 from gateway.parts import Parts
+from gateway.structs import Struct
 from gateway.video import State, Task
 
 AGES_AFTER_S = 1.0  # what is said in whole seconds and percents need not be said anew more often
@@ -16,8 +16,7 @@ AGES_AFTER_S = 1.0  # what is said in whole seconds and percents need not be sai
 ASKED_TIMES = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """What is likely. Seconds unless said otherwise."""
 
     progress: int

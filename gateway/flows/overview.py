@@ -5,7 +5,6 @@ for whoever has the admin key or the storage itself, and in no log.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
 from typing import Any
 
 from gateway import ids
@@ -15,6 +14,7 @@ from gateway.money import render_micros
 from gateway.parts import Desk, Parts
 from gateway.periods import FOR_EVER_S, window_of
 from gateway.store import GROUPS, Entry, Refusal, Story, Usage, Wanted
+from gateway.structs import asdict, replace
 from gateway.video import Balance, Budget, Caller, Route, State, Task
 from gateway.virtual_keys import Issued, Team, moment_of, span_s_of
 

@@ -9,7 +9,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 from gateway import jsontext
@@ -17,6 +16,7 @@ from gateway.crossing import Parcel, Passed
 from gateway.errors import Draining, Frozen, InvalidRequest, LookFailed, ModelNotAllowed, Refused, Resting, UnknownRoute
 from gateway.parts import Parts
 from gateway.providers.verdicts import judge
+from gateway.structs import replace
 from gateway.video import Caller
 from gateway.wire import Reply
 

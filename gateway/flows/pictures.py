@@ -14,12 +14,12 @@ before our eyes. A bare `Content-Length` proves nothing; but a host that says "t
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from gateway.egress import POLICIES, Answer, EgressRefused, Kind, Reason
 from gateway.errors import Problem
 from gateway.images import BYTES_END, HEAD_BYTES_MAX, Finding, HeaderReader, judge, judge_inline
 from gateway.parts import Rules
+from gateway.structs import Struct
 from gateway.video import VideoRequest
 
 log = logging.getLogger("reelgate.pictures")
@@ -34,16 +34,14 @@ class Unseen(Exception):
     """What is behind a link could not be found out; the words are fit for the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """What was found behind a link. `byte_count` is the whole file's, None where nobody honest has said it."""
 
     finding: Finding
     byte_count: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A picture, and the header that asks its host whether it still is what is there."""
 
     picture: Picture
@@ -76,8 +74,7 @@ async def judge_pictures(
     return problems, warnings
 
 
-@dataclass(frozen=True, slots=True)
-class _Hidden:
+class _Hidden(Struct, frozen=True):
     """Why there is no picture. `is_refused`: whatever the policy."""
 
     message: str

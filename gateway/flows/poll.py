@@ -7,13 +7,13 @@ the look forward by a moment, and no poll ever adds one.
 import asyncio
 import logging
 import random
-from dataclasses import dataclass, replace
 from time import perf_counter
 
 from gateway.errors import LookFailed, StorageDown, UnknownTask
 from gateway.memory import Watch, kind_of
 from gateway.parts import Parts
 from gateway.store import WrongState
+from gateway.structs import Struct, replace
 from gateway.video import Caller, Failure, Look, Money, State, Status, Task
 
 log = logging.getLogger("reelgate.poll")
@@ -25,8 +25,7 @@ _BEFORE_RUNNING = frozenset({State.OPENED, State.UNCONFIRMED})
 MISSING_FOR_S = 600.0  # FAILURES section 5: how long "unknown task" and "completed, but no film" may mend themselves
 
 
-@dataclass(slots=True)
-class Waiting:
+class Waiting(Struct):
     """Seconds that one request spent waiting for an upstream."""
 
     total_s: float = 0.0

@@ -7,7 +7,6 @@ comparisons here.
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 
 from gateway.camera import Linted, lint
 from gateway.catalog import Model, filled_in, judge, matches
@@ -17,6 +16,7 @@ from gateway.errors import InvalidRequest, ModelNotAllowed, Problem, UnknownMode
 from gateway.flows.pictures import FIELDS, is_link, judge_pictures
 from gateway.money import render_micros
 from gateway.parts import Rules
+from gateway.structs import Struct, replace
 from gateway.video import Caller, Offer, VideoRequest
 
 MAX_PRICE = "x-reelgate-max-price"  # the caller's own field, although it is a header
@@ -25,8 +25,7 @@ CALLBACK_URL_CHARACTERS_MAX = 2048  # provider page seed-003
 _IMAGES = frozenset(FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A request that may be sent: canonical, with the offer it asks for."""
 
     request: VideoRequest

@@ -1,6 +1,5 @@
 """The dry run: everything a create would do up to the moment of spending, told instead of done."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from gateway import jsontext, tracing
@@ -10,11 +9,11 @@ from gateway.flows.preflight import Checked, preflight
 from gateway.money import render_micros
 from gateway.parts import Parts, Rules
 from gateway.store import Wait
+from gateway.structs import Struct
 from gateway.video import Caller, State, VideoRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(Struct, frozen=True):
     """What would be sent, where and for how much (CONTRACT sections 4 and 7), and why there."""
 
     body: dict[str, Any]

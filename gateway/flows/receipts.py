@@ -7,11 +7,11 @@ journal or memory to storage as soon as that is well.
 
 import asyncio
 import logging
-from dataclasses import replace
 
 from gateway.errors import StorageDown
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, WrongState
+from gateway.structs import replace
 from gateway.video import Receipt, State, Task
 
 log = logging.getLogger("reelgate.receipts")

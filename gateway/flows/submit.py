@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
@@ -18,6 +17,7 @@ from gateway.flows.carry import Journey, carry, place_in_queue
 from gateway.flows.preflight import Checked, preflight
 from gateway.parts import Parts
 from gateway.store import MayWait, Wait
+from gateway.structs import Struct, replace
 from gateway.video import NO_CLAIM, Caller, Claim, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.submit")
@@ -25,8 +25,7 @@ log = logging.getLogger("reelgate.submit")
 ELSEWHERE_EVERY_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What a create asks for beside the video: the most it may cost (millionths), and that it may be a repeat."""
 
     price_max: int | None = None
@@ -36,17 +35,20 @@ class Wishes:
 NO_WISHES = Wishes()
 
 
-@dataclass(slots=True)
 class Submission:
     """A submit under way. The story goes on without whoever waits for it (FAILURES T17)."""
 
-    opened: "asyncio.Future[Task]"
-    """Done once the intention is durable."""
-    outcome: "asyncio.Task[Task]" = field(init=False)
-    warnings: tuple[str, ...] = ()
-    is_replay: bool = False
-    """The request was made before: the task is the one of the first time."""
-    journey: Journey = field(default_factory=Journey)
+    __slots__ = ("is_replay", "journey", "opened", "outcome", "warnings")
+
+    outcome: "asyncio.Task[Task]"
+
+    def __init__(self) -> None:
+        self.opened: asyncio.Future[Task] = asyncio.get_running_loop().create_future()
+        """Done once the intention is durable."""
+        self.warnings: tuple[str, ...] = ()
+        self.is_replay = False
+        """The request was made before: the task is the one of the first time."""
+        self.journey = Journey()
 
     async def answer(self, within_s: float | None) -> Task:
         """The outcome, or after `within_s` seconds the opened task as it stands.
@@ -72,7 +74,7 @@ class Submission:
 
 def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes = NO_WISHES) -> Submission:
     """Begin the story of one create."""
-    submission = Submission(asyncio.get_running_loop().create_future())
+    submission = Submission()
     submission.outcome = parts.stories.start(_tell(submission, request, caller, parts, wishes))
     return submission
 

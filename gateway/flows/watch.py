@@ -13,13 +13,13 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gateway.errors import StorageDown
 from gateway.flows import poll
 from gateway.memory import Watch
 from gateway.parts import Parts
 from gateway.store import LEASE_S, Others
+from gateway.structs import Struct, field
 from gateway.video import State, Task
 
 log = logging.getLogger("reelgate.watch")
@@ -31,8 +31,7 @@ REST_S = 1.0  # the longest time without a glance at the clock, which may have b
 QUICKEST_S = 0.02  # and the shortest
 
 
-@dataclass(slots=True)
-class Watcher:
+class Watcher(Struct):
     """What the watcher remembers beside the watches themselves."""
 
     places: Mapping[str, asyncio.Semaphore] = field(

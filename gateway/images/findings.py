@@ -1,7 +1,8 @@
 """What can be found at the beginning of a file that should be a picture."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from gateway.structs import Struct
 
 
 class Format(StrEnum):
@@ -23,8 +24,7 @@ class Flaw(StrEnum):
     OVERLONG = "overlong"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """What a picture says of itself: its format, and its size in pixels as stored."""
 
     format: Format
@@ -32,8 +32,7 @@ class Header:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """No header. `detail` names the other format, or what is damaged; empty where there is no more to say."""
 
     flaw: Flaw

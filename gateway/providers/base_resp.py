@@ -7,17 +7,16 @@ not followed, because a time-out inside the vendor says nothing about its job qu
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gateway import errors
 from gateway.errors import Again, Spent
 from gateway.providers import verdicts
+from gateway.structs import Struct
 from gateway.wire import Reply
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     refusal: type[errors.Refused]
     rest_s: int | None = None
     param: str | None = None

@@ -5,7 +5,6 @@ call is free: whatever way it fails, nothing was bought.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
@@ -25,6 +24,7 @@ from gateway.providers.reading import (
     read_task,
 )
 from gateway.providers.verdicts import judge
+from gateway.structs import replace
 from gateway.video import Look, Offer, Receipt, Status, VideoRequest
 from gateway.wire import Call, Reply, Send
 

@@ -1,24 +1,22 @@
 """What every provider can be asked. A module satisfies this by having these names; only `send` reaches a socket."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.errors import Problem
+from gateway.structs import Struct
 from gateway.video import Look, Offer, Receipt, VideoRequest
 from gateway.wire import Call, Send
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """Where an upstream lives. `files_url` takes uploads where the provider has them."""
 
     base_url: str
     files_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Funds:
+class Funds(Struct, frozen=True):
     """What a free balance call says of a key, in the provider's own unit; None is unlimited."""
 
     remaining: float | None

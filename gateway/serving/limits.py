@@ -1,10 +1,9 @@
 """What one connection may weigh and how long it may hold its place (CONTRACT section 5, HTTP limits)."""
 
-from dataclasses import dataclass
+from gateway.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The size and the time of a create's body are kept where creates are known, in `gateway/web/body.py`."""
 
     header_bytes: int = 65_536

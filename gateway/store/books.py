@@ -7,7 +7,6 @@ of the primary key.
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -38,14 +37,14 @@ from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import accounts, attempts, entries, tasks, waiting
 from gateway.store.totals import Totals, totals
 from gateway.store.troubles import Refusal, Trouble, failures, refusals
+from gateway.structs import Struct, field
 from gateway.video import Balance, Budget, Caller, Money, Route, State, Task
 
 GROUPS = ("key", "team", "model", "upstream", "day")
 _NOTHING = (0, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """Which tasks are asked for; None where all are. `since` and `until` bound when they were ordered."""
 
     state: State | None = None
@@ -61,8 +60,7 @@ class Wanted:
     """Only those that this caller may see."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """One try to buy a task's video."""
 
     number: int
@@ -79,8 +77,7 @@ class Attempt:
     """What the upstream said it set aside, in its own unit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One line of the ledger."""
 
     number: int
@@ -90,8 +87,7 @@ class Entry:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """All that is known of a task."""
 
     task: Task
@@ -101,8 +97,7 @@ class Story:
     """Since when it stands in the queue, if it does."""
 
 
-@dataclass(slots=True)
-class Usage:
+class Usage(Struct):
     """What the tasks of one group cost; millionths. `suspended` is the part of `held` that waits for a person."""
 
     held: int = 0

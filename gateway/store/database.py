@@ -14,7 +14,6 @@ exception is a PostgreSQL that goes away while it commits, when nobody knows (`p
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -23,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.store.lane import Lane, Step, Worker
 from gateway.store.sqlite import SqliteWorker
+from gateway.structs import Struct
 
 T = TypeVar("T")
 
@@ -45,8 +45,7 @@ class AddressRefused(StorageRefused, ValueError):
     """The address says nothing that this installation understands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """What differs from one kind of database to another."""
 
     name: str

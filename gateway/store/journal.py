@@ -10,12 +10,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from gateway.store.moves import ReceiptTaken, WrongState
 from gateway.store.registry import Registry
+from gateway.structs import Struct
 from gateway.video import Receipt
 
 try:
@@ -28,8 +28,7 @@ _log = logging.getLogger(__name__)
 _FIELDS = {"task": int, "upstream": str, "key_id": str, "upstream_id": str, "at": float}
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A receipt that stands in the journal: this task was accepted, on this route, under this id."""
 
     task_id: int

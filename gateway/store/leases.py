@@ -9,7 +9,6 @@ Two who look at the same task for a moment do no harm, because a task's moves ar
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, or_, select, update
@@ -19,6 +18,7 @@ from gateway.store.locks import lock
 from gateway.store.queries import LAST_ATTEMPT
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import attempts, leases, tasks, watchers
+from gateway.structs import Struct
 from gateway.video import State, Task
 
 LEASE_S = 30.0  # how long a process counts as watching after its last word
@@ -27,8 +27,7 @@ TAKEN_MAX = 500  # in one step, so that several who are left share what a dead o
 _LEASES = "leases"
 
 
-@dataclass(frozen=True, slots=True)
-class Others:
+class Others(Struct, frozen=True):
     """What there is to do for a watcher, as storage has it."""
 
     holders: frozenset[int]
@@ -39,8 +38,7 @@ class Others:
     """Some running task has nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What came of a step."""
 
     tasks: list[Task]

@@ -6,7 +6,6 @@ a stale task moves nothing. A move that is not allowed raises and leaves everyth
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
@@ -23,6 +22,7 @@ from gateway.store.rests import judge_key
 from gateway.store.rows import OPENED_COLUMNS, changes_of, request_text, row_of
 from gateway.store.schema import attempts, tasks, waiting
 from gateway.store.twins import find_twin, free_key, keep_key
+from gateway.structs import Struct, replace
 from gateway.video import Caller, Claim, Failure, Look, Money, Receipt, Route, State, Status, Task, VideoRequest
 
 # Which states a move may leave. `open` leaves none; whatever is not here is refused.
@@ -72,8 +72,7 @@ class ReceiptTaken(Exception):
         self.holder_id = holder_id
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """How a task may wait for a key: the whole request, the places in the queue, and when a key may be free again."""
 
     request: VideoRequest
@@ -81,8 +80,7 @@ class Wait:
     retry_after: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What became of an attempt, for the record: the house's word, the row of FAILURES, the status line."""
 
     reason: str

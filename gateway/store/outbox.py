@@ -9,7 +9,6 @@ written down names its number.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -21,6 +20,7 @@ from gateway import ids
 from gateway.store.database import Database
 from gateway.store.queries import find
 from gateway.store.schema import outbox, tasks
+from gateway.structs import Struct, field, replace
 from gateway.video import Task
 
 _LOOKED_AT_ONCE = 256  # letters that are due; more of them in one look would only be the same few hosts'
@@ -38,8 +38,7 @@ class Fate(StrEnum):
     """What it says is no longer so, or wanted by nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """What the caller of a task is to be told, by whoever has taken it."""
 
     task: Task
@@ -62,8 +61,7 @@ class Letter:
         return self.task.request.callback_url or ""
 
 
-@dataclass(frozen=True, slots=True)
-class Out:
+class Out(Struct, frozen=True):
     """The letters that are on the way, and how many may be: in all, to one host, and of one caller."""
 
     most: int

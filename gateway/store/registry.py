@@ -6,7 +6,6 @@ an argument. Any method may raise StorageDown, and then the step did not happen,
 
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection, insert, select
@@ -22,6 +21,7 @@ from gateway.store.lane import RuleBroken
 from gateway.store.locks import lock
 from gateway.store.moves import ReceiptTaken, Verdict, Wait
 from gateway.store.schema import meta
+from gateway.structs import replace
 from gateway.video import (
     NO_CLAIM,
     Balance,

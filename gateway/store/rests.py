@@ -6,7 +6,6 @@ here: a rest that was learnt of a key names the key's secret by a digest that on
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
@@ -17,6 +16,7 @@ from gateway.store.locks import lock
 from gateway.store.prepared import Prepared
 from gateway.store.queries import LIVE
 from gateway.store.schema import attempts, rests, tasks
+from gateway.structs import replace
 from gateway.video import Route
 
 MINUTE_S = 60.0

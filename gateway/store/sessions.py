@@ -5,7 +5,6 @@ token can make of the key, and who holds neither learns nothing of either. A ses
 which is judged by whoever asks (`web/dashboard/sessions.py`).
 """
 
-from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
@@ -13,13 +12,13 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from gateway.store.database import Database
 from gateway.store.prepared import Prepared
 from gateway.store.schema import sessions
+from gateway.structs import Struct
 
 # Whoever holds a key can log in as often as the limits let them; more than these are not people's browsers.
 OF_ONE_HOLDER_MAX = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """Somebody who logged in. Times are seconds since 1970."""
 
     digest: str

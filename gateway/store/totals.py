@@ -4,18 +4,17 @@ Asked every few seconds for ever, so each question is one that an index answers,
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, literal_column, select
 
 from gateway.store import films
 from gateway.store.queries import HELD, state_counts
 from gateway.store.schema import tasks
+from gateway.structs import Struct
 from gateway.video import Balance, Held, Money, State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
+class Totals(Struct, frozen=True, kw_only=True):
     """`keys` and `teams` are the balances of those that were asked for; `held` is by where the money stands."""
 
     tasks: Mapping[State, int]

@@ -1,20 +1,19 @@
 """What went wrong lately: which tasks have failed and why, and what each upstream key was last refused with."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
 from gateway import ids
 from gateway.store.schema import attempts, tasks
+from gateway.structs import Struct
 from gateway.video import Route, State
 
 FAILURES_MAX = 20
 _LOOKED_THROUGH_MAX = 500  # attempts of a key: who was refused before so many others is not refused any more
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Tasks that failed alike: with the same word, at the same upstream."""
 
     code: str
@@ -27,8 +26,7 @@ class Trouble:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The last time that an upstream did not take a task with a key."""
 
     at: float

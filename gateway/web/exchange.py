@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from time import perf_counter
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
 from gateway.flows.poll import Waiting
+from gateway.structs import Struct, field
 from gateway.video import Caller, Task
 
 _REQUEST_ID_CHARACTERS_MAX = 128
@@ -16,8 +16,7 @@ _REQUEST_ID_CHARACTERS_MAX = 128
 HeaderList = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole answer."""
 
     status: int
@@ -26,8 +25,7 @@ class Answer:
     content_type: bytes = b"application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """An answer whose body comes in chunks; `headers` say all there is to say of it, `close` ends its source."""
 
     status: int

@@ -7,13 +7,13 @@ stays the string it is; the dialect knows which strings stand for numbers and bo
 import base64
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gateway.errors import InvalidRequest
+from gateway.structs import Struct, field
 
 PARTS_MAX = 64  # a video request has some twenty fields
 FIELD_BYTES_MAX = 1 << 20  # a prompt has 2000 characters; only an image is larger, and that is a file or a data URL
@@ -26,8 +26,7 @@ _ADDRESS_BYTES_MAX = 4_096
 _SIGNATURES = ((b"\xff\xd8\xff", 0, "image/jpeg"), (b"\x89PNG\r\n\x1a\n", 0, "image/png"), (b"WEBP", 8, "image/webp"))
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(Struct):
     headers: dict[bytes, bytes] = field(default_factory=dict)
     header_name: bytearray = field(default_factory=bytearray)
     header_value: bytearray = field(default_factory=bytearray)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
 from time import perf_counter, time
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
 from gateway.errors import GatewayError, Internal, UnknownKey, WrongMethod
 from gateway.metrics import Metrics
+from gateway.structs import Struct, replace
 from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, ReadyHandler, Stream
 
 log = logging.getLogger("reelgate.web")
@@ -32,8 +32,7 @@ class ClientGone(Exception):
     """The client left before its request was read: there is nobody to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """What one method of a path leads to. `speakers` are the dialects that claim it, none where all may."""
 
     handler: Handler

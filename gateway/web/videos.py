@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -17,6 +16,7 @@ from gateway.flows.quote import Quote, quote
 from gateway.flows.submit import submit
 from gateway.money import render_micros
 from gateway.parts import Parts
+from gateway.structs import Struct, replace
 from gateway.video import Caller, State, Task
 from gateway.web.body import read_body
 from gateway.web.choice import choose_dialect
@@ -32,8 +32,7 @@ _SAME_LINK_PART = 0.25  # of a link's life, in which one link is as good as the 
 WARNINGS_BYTES_MAX = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class CreateSettings:
+class CreateSettings(Struct, frozen=True):
     """What creates go by, beside the flows' own settings."""
 
     default_dialect: str = "evolink"

@@ -6,8 +6,8 @@ out matches nothing.
 
 import hashlib
 import re
-from dataclasses import replace
 
+from gateway.structs import replace
 from gateway.web.exchange import Answer, Exchange
 
 WAIT_MAX_S = 60  # what proxies and clients on the way leave a silent connection alone for

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.flows import sweep
+from gateway.structs import replace
 from tests.admin.person import CONFIG, ask, refused, told
 from tests.world import BOB, SLOW, SPEECHES, World, id_of, world
 

@@ -3,12 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 
 from gateway.errors import StorageDown
 from gateway.store import CANCELLED, Fate, Out, Outbox, Registry, Verdict, Wait
+from gateway.structs import replace
 from gateway.video import Caller, Failure, Look, Money, Receipt, State, Status, Task
 from tests.callbacks.world import FILM, HOOK
 from tests.store.conftest import NOW, World

@@ -1,13 +1,13 @@
 """A short one of the long runs: what is dead holds up nobody, and nobody is told twice."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.egress import POLICIES, Kind
 from gateway.flows.callbacks import HOST_PLACES
+from gateway.structs import replace
 from tests.callbacks.soak import DEAD_EACH, tell_many
 
 LETTERS = 400

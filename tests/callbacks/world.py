@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from gateway.parts import Settings
 from gateway.secret import Secret
 from gateway.store import Database, Outbox, Registry
 from gateway.stories import Stories
+from gateway.structs import replace
 from gateway.video import Failure, Look, Receipt, Status, Task
 from tests.store.conftest import NOW
 from tests.store.conftest import World as StoreWorld

@@ -1,6 +1,5 @@
 """Rows of tasks that no gateway made: very many, or with words in them that no gateway would let through."""
 
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import insert
@@ -9,6 +8,7 @@ from gateway import ids
 from gateway.store import Database
 from gateway.store.rows import row_of
 from gateway.store.schema import attempts, entries, tasks
+from gateway.structs import replace
 from gateway.video import Failure, Mode, Money, State, Task, VideoRequest
 
 _REQUEST = VideoRequest(model="MiniMax-Hailuo-2.3", prompt="a ship", resolution="768P", duration_s=6)

@@ -3,13 +3,13 @@
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from gateway.catalog import Catalog
 from gateway.dialects import DIALECTS
 from gateway.errors import InvalidRequest
+from gateway.structs import replace
 from gateway.video import Mode, Offer, VideoRequest
 from gateway.web.dashboard import composing
 

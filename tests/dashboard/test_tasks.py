@@ -4,13 +4,13 @@ import asyncio
 import html
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway import ids
 from gateway.flows import sweep
+from gateway.structs import replace
 from tests.dashboard.history import ended, put
 from tests.dashboard.visitor import CONFIG, text_of, visitor
 from tests.world import ALICE, BOB, SLOW, World, id_of, world

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -11,6 +10,7 @@ import pytest
 from gateway.egress import Door, EgressRefused, Kind, Reason
 from gateway.egress.policies import POLICIES
 from gateway.egress.urls import IPAddress
+from gateway.structs import replace
 from tests.egress.memory import OK, Network, Script, now, run, says, silence
 from tests.egress.world import ALSO_PUBLIC, PUBLIC, Names, door, film, names, post, probe, refusal, vet_image
 

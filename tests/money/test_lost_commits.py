@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from gateway.errors import StorageDown
 from gateway.flows import carry, queue, submit
 from gateway.store import commits, postgres
+from gateway.structs import replace
 from gateway.video import State
 from tests.failures.world import PRICE, Clock, Key, Place, World, open_world
 from tests.fakes.upstream import FakeUpstream, answer, error_body

@@ -4,13 +4,13 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.egress import POLICIES, Kind
 from gateway.images import BYTES_END, HEAD_BYTES_MAX
+from gateway.structs import replace
 from tests.images.files import LARGE, bomb_png, png_header, real_files
 from tests.preflight.hosts import OPENED, by_path, hosting, part, whole
 from tests.preflight.orders import IMAGE_PLACES, SELLERS, Place, assert_untouched, create, problems, try_out

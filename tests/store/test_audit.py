@@ -1,9 +1,8 @@
 """The auditor finds every kind of drift, and says where it is."""
 
-from dataclasses import replace
-
 import pytest
 
+from gateway.structs import replace
 from gateway.video import State
 
 pytestmark = pytest.mark.falsifies_books

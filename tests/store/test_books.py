@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from gateway.store import GROUPS, Books, Database, Registry, Usage, Verdict, Wan
 from gateway.store.accounts import balance_of, key_owner, team_owner
 from gateway.store.rows import row_of
 from gateway.store.schema import tasks
+from gateway.structs import replace
 from gateway.video import (
     Balance,
     Budget,

@@ -1,12 +1,11 @@
 """Every move from every state: the legal ones arrive, all others leave everything as it was."""
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.errors import Draining, KeyBusy
 from gateway.store import Verdict, Wait, WrongState
 from gateway.store.moves import TOUCH_S
+from gateway.structs import replace
 from gateway.video import FINAL, Balance, Failure, Look, Money, Receipt, Route, State, Status
 
 FAILURE = Failure("upstream_task_missing", "The upstream no longer knows the task.")

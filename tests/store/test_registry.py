@@ -2,7 +2,6 @@
 
 import asyncio
 import traceback
-from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -11,6 +10,7 @@ from gateway import ids
 from gateway.errors import KeyReused, StorageDown
 from gateway.store import Database, ReceiptTaken, Registry, RuleBroken, Verdict, moves, twins
 from gateway.store.queries import opened_by
+from gateway.structs import replace
 from gateway.video import (
     Balance,
     Caller,

@@ -1,9 +1,8 @@
 """The constraints know the life of a task as well as the code does."""
 
-from dataclasses import replace
-
 import pytest
 
+from gateway.structs import replace
 from gateway.video import State
 
 BROKEN = [

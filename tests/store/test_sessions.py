@@ -1,10 +1,10 @@
 """Sessions in storage: found by their digest, ended at once, and never many."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from gateway.store import Session, Sessions
 from gateway.store.sessions import OF_ONE_HOLDER_MAX
+from gateway.structs import replace
 from tests.store.conftest import NOW, World
 
 Run = Callable[[Callable[[], Awaitable[None]]], None]

@@ -1,9 +1,8 @@
 """How things stand in all: each figure from its own index, and the same on both kinds of database."""
 
-from dataclasses import replace
-
 from gateway.money import MICROS
 from gateway.store import Books, Registry
+from gateway.structs import replace
 from gateway.video import Balance, Budget, Caller, Failure, Held, Money, State
 
 PRICE = 280_000

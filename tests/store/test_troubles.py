@@ -1,9 +1,9 @@
 """What went wrong lately, as storage tells it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from gateway.store import Books, Verdict, Wanted
+from gateway.structs import replace
 from gateway.video import Caller, Failure, Route, State
 from tests.store.conftest import World
 

@@ -3,9 +3,9 @@ the same."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.structs import Struct
 from gateway.web.dashboard.rendering import SAFE
 from gateway.web.exchange import Answer, Exchange
 from gateway.web.waiting import unless_known
@@ -20,8 +20,7 @@ _TYPES: Mapping[str, bytes] = {
 _FOR_EVER, _ASK_FIRST = b"public, max-age=31536000, immutable", b"no-cache"
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(Struct, frozen=True):
     """One file."""
 
     body: bytes

@@ -7,9 +7,10 @@ beside it as HTML, so that they are as large on a telephone as on a screen. Each
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup, escape
+
+from gateway.structs import Struct
 
 WIDTH, HEIGHT = 1000.0, 200.0
 BAR_HEIGHT = 10.0
@@ -25,8 +26,7 @@ Write = Callable[[float], str]
 """How a number is written, with its unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """One row of numbers, a value for each label; None where there is none."""
 
     name: str

@@ -8,13 +8,13 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.bounds import Place
 from gateway.errors import GatewayError, InvalidRequest, Unauthenticated, WrongMethod
 from gateway.parts import Parts
 from gateway.secret import Secret
+from gateway.structs import Struct
 from gateway.web.dashboard import keys, overview, playground, tasks, upstreams
 from gateway.web.dashboard.assets import PATH as ASSETS_PATH
 from gateway.web.dashboard.assets import Assets
@@ -45,8 +45,7 @@ _WRONG_KEY = "This key opens nothing here. Check it, or ask whoever runs the gat
 Handle = Callable[[Exchange], Awaitable[Answer | Stream]]
 
 
-@dataclass(frozen=True, slots=True)
-class DashboardSettings:
+class DashboardSettings(Struct, frozen=True):
     """What the configuration says about it."""
 
     admin_key: Secret

@@ -1,13 +1,13 @@
 """What a page of the dashboard is: where it is, what it is called, and who may read and write there."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from gateway.bounds import Place
 from gateway.errors import CallerError, GatewayError, InvalidRequest
 from gateway.store import Session
+from gateway.structs import Struct, field
 from gateway.video import Caller
 from gateway.web.dashboard.rendering import Renderer
 from gateway.web.exchange import Answer, Exchange, Stream
@@ -22,8 +22,7 @@ class Role(StrEnum):
     """Came with a virtual key: sees its own usage, and what `Caller.may_see` lets it see."""
 
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
+class Viewer(Struct, frozen=True):
     """Somebody who is logged in. `caller` is the virtual key that a HOLDER came with, and None for an OPERATOR."""
 
     role: Role
@@ -37,8 +36,7 @@ class Viewer:
         return "admin" if self.caller is None else self.caller.key_id
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """One request for a page, let in: nothing of it needs to be checked again but what it says."""
 
     exchange: Exchange
@@ -67,8 +65,7 @@ class Visit:
 Handler = Callable[[Visit], Awaitable[Answer | Stream]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """A path and who may do what there; a role that is not named may not. `entry` is its word in the navigation."""
 
     path: str

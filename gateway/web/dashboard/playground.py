@@ -12,7 +12,6 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import ids, jsontext
@@ -24,6 +23,7 @@ from gateway.flows.quote import Quote, quote
 from gateway.flows.submit import Wishes, submit
 from gateway.money import parse_micros, render_micros
 from gateway.parts import Parts
+from gateway.structs import Struct, field
 from gateway.video import Caller, Claim, Mode, Task, VideoRequest
 from gateway.web.dashboard import composing
 from gateway.web.dashboard.pages import NotThere, Page, Role, Visit, everyone, problems_of
@@ -59,8 +59,7 @@ def pages(parts: Parts) -> Sequence[Page]:
     )
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What became of a form: a quote, a task, or what is wrong."""
 
     dialect: str = ""

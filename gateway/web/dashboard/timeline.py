@@ -5,8 +5,9 @@ would be: not which key of the upstream was used, nor what an upstream said to i
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from gateway.structs import Struct
 
 _OUTCOMES: Mapping[str, tuple[str, str]] = {
     "accepted": ("{upstream} accepted it", "good"),
@@ -27,8 +28,7 @@ _ENDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One thing that happened. `kind` is good, bad, warn or nothing."""
 
     at: float

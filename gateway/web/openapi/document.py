@@ -1,13 +1,13 @@
 """The whole document: OpenAPI 3.1, made of the lists and tables that the gateway itself goes by."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gateway import __version__
 from gateway.catalog import Model
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
+from gateway.structs import Struct
 from gateway.web.openapi import admin, bodies, own
 from gateway.web.openapi.answers import answer_shape
 from gateway.web.openapi.examples import EXAMPLES
@@ -56,8 +56,7 @@ _STATUSES: Mapping[int, str] = {
 _PUBLIC: list[dict[str, list[str]]] = []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(Struct, frozen=True, kw_only=True):
     """What a gateway offers, as far as the document tells of it."""
 
     models: Sequence[Model]

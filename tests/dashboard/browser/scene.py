@@ -3,10 +3,10 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from gateway.flows import sweep
+from gateway.structs import replace
 from tests.dashboard.browser.window import Stage, Window
 from tests.world import ALICE, BOB, FAST, World, id_of, world
 
