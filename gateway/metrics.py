@@ -14,9 +14,10 @@ from prometheus_client.samples import Sample
 from gateway import __version__
 from gateway.errors import GatewayError, UpstreamError
 from gateway.keys import KeyState
-from gateway.measures import CALLBACKS, DECLARED, FAILURES, METHODS, OTHER, Declared, Kind
+from gateway.measures import CALLBACKS, DECLARED, FAILURES, OTHER, Declared, Kind
 from gateway.money import MICROS
 from gateway.quantiles import Bucket
+from gateway.tallies import OF_REQUESTS, RequestTally
 from gateway.totals import OWN, Families, Family
 from gateway.video import Balance, Held, Money, State
 from gateway.wire import CallRecord
@@ -51,13 +52,15 @@ class Metrics:
         self._counters = {
             it.name: Counter(it.name, it.says, it.labels, registry=self._registry)
             for it in DECLARED
-            if it.kind is Kind.COUNTER
+            if it.kind is Kind.COUNTER and it.name not in OF_REQUESTS
         }
         self._histograms = {
             it.name: Histogram(it.name, it.says, it.labels, buckets=it.buckets, registry=self._registry)
             for it in DECLARED
-            if it.kind is Kind.HISTOGRAM
+            if it.kind is Kind.HISTOGRAM and it.name not in OF_REQUESTS
         }
+        self._requests = RequestTally(*[_DECLARED[name] for name in OF_REQUESTS])
+        self._registry.register(self._requests)
         # Not the library's: a thousand keys have three thousand of them, which it takes 50 ms to write.
         self._gauges: dict[str, Samples] = {it.name: {} for it in DECLARED if it.kind is Kind.GAUGE}
         self._gauges["reelgate_build_info"] = {(__version__,): 1.0}
@@ -65,8 +68,6 @@ class Metrics:
         self._bounds: Sequence[Bounded] = ()
         self._refused: dict[str, int] = {}
         self._rates: dict[str, tuple[float, float]] = {}
-        self._request_children: dict[tuple[str, str, int, str], Counter] = {}
-        self._timing_children: dict[str, tuple[Histogram, Histogram]] = {}
 
     def begin(self, models: Iterable[str]) -> None:
         """Series that are there before their first event: of one that begins with it, `increase` never sees it."""
@@ -143,20 +144,7 @@ class Metrics:
     def request(
         self, route: str, method: str, status: int, dialect: str, *, duration_s: float, overhead_s: float
     ) -> None:
-        key = (route, method if method in METHODS else OTHER, status, dialect)
-        child = self._request_children.get(key)
-        if child is None:
-            said = str(status) if 100 <= status < 600 else OTHER  # what is passed on may have any three digits
-            child = self._counters["reelgate_requests_total"].labels(key[0], key[1], said, dialect)
-            self._request_children[key] = child
-        child.inc()
-        timing = self._timing_children.get(route)
-        if timing is None:
-            names = ("reelgate_request_duration_seconds", "reelgate_overhead_seconds")
-            duration, overhead = (self._histograms[name].labels(route) for name in names)
-            timing = self._timing_children[route] = (duration, overhead)
-        timing[0].observe(duration_s)
-        timing[1].observe(overhead_s)
+        self._requests.add(route, method, status, dialect, duration_s=duration_s, overhead_s=overhead_s)
 
     def error(self, error: GatewayError) -> None:
         self._count("errors", error.fault.value, error.code)

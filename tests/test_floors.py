@@ -11,7 +11,7 @@ FLOORS: list[dict[str, set[str]]] = [
     {"structs": set()},
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
     | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()}
-    | {"deadline": set()},
+    | {"deadline": set(), "headers": set()},
     {"catalog": set(), "keys": set(), "links": set(), "signing": set(), "dialects": set(), "providers": set()}
     | {
         "durations": set(),
@@ -31,7 +31,8 @@ FLOORS: list[dict[str, set[str]]] = [
         "store": set(),
         "fleet": set(),
         "siblings": {"fleet"},
-        "metrics": set(),
+        "tallies": set(),
+        "metrics": {"tallies"},
         "tracing": set(),
         "archive": set(),
         "memory": set(),
@@ -105,7 +106,7 @@ DOORS = {
     "orjson": {"jsontext"},
     "msgspec": {"structs"},
     "cachetools": {"memory"},
-    "prometheus_client": {"metrics"},
+    "prometheus_client": {"metrics", "tallies"},
     "opentelemetry": {"tracing"},
     "pydantic": {"config"},
     "typer": {"cli"},

@@ -1,9 +1,6 @@
 """An answer's bytes: status line and headers, ready to be written in one piece with a body."""
 
-from collections.abc import Iterable
 from http import HTTPStatus
-
-HeaderList = list[tuple[bytes, bytes]]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 CLOSE, _KEEP_ALIVE = b"connection: close\r\n", b"connection: keep-alive\r\n"
@@ -12,15 +9,9 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES = {status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode() for status in range(200, 600)}
 
 
-def head(status: int, headers: Iterable[tuple[bytes, bytes]], *more: bytes) -> bytes:
-    """Everything before the body; `more` are whole lines. Raises ValueError for a header that is more than one line,
-    because a client would read the second as another header, or as another answer."""
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    count = len(lines)
-    text = b"".join(lines)
-    if text.count(b"\n") != count or text.count(b"\r") != count:
-        raise ValueError("a header of an answer has a line break")
-    return b"".join((_STATUS_LINES[status], text, *more, b"\r\n"))
+def head(status: int, *lines: bytes) -> bytes:
+    """Everything before the body, of whole lines."""
+    return b"".join((_STATUS_LINES[status], *lines, b"\r\n"))
 
 
 def length(body_bytes: int) -> bytes:

@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._is_head_begun = False
         self._is_line_skipped = False
         self._known: Head | None = None  # the last head
+        self._known_scope: dict[str, Any] | None = None  # in which it asked for an answer that is there at once
         self._request: Request | None = None  # not answered yet
         self._incoming: bodies.Incoming | None = None  # the body on its way, also of a request that is answered
         self._is_over = False  # nothing is a request any more
@@ -95,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._leave_place()
         self._is_over = True
         self._rest = b""
-        self._known = None
+        self._known = self._known_scope = None
         self._deadline.cancel()
         if self._request is not None:
             self._request.leave()
@@ -183,8 +184,8 @@ class Connection(asyncio.Protocol):
         self.has_spoken = True
         line = (head.method, head.path) if head is not None else framing.line_of(text)
         method, path = line or (None, None)
-        status, headers, body = self._house.refuse(error, method, path, head.fields.headers if head is not None else [])
-        said = answers.head(status, headers, self.date(), answers.length(len(body)), answers.CLOSE)
+        status, lines, body = self._house.refuse(error, method, path, head.fields.headers if head is not None else [])
+        said = answers.head(status, lines, self.date(), answers.length(len(body)), answers.CLOSE)
         self._request = None
         self.write(said if method == "HEAD" else said + body)
         if self._place is Place.OWN:
@@ -272,7 +273,8 @@ class Connection(asyncio.Protocol):
         except GatewayError as error:
             self.refuse(error, text=text)
             return False
-        self._known = head if end <= _KNOWN_BYTES_MAX else None
+        if head is not self._known:
+            self._known, self._known_scope = (head if end <= _KNOWN_BYTES_MAX else None), None
         self._begin(head)
         return True
 
@@ -307,7 +309,24 @@ class Connection(asyncio.Protocol):
                 return
             keeps_open = False
         self._state.total_requests += 1
-        scope = {
+        if house.at_once is not None and head.method in _AT_ONCE and not head.has_body:
+            if self._known_scope is None:
+                self._known_scope = self._scope(head)
+            said = house.at_once(self._known_scope)
+            if said is not None:
+                self._answer(head, *said, keeps_open=keeps_open)
+                return
+        request = self._request = Request(self, head, keeps_open=keeps_open)
+        self._incoming = bodies.incoming(head, self._limits)
+        self._deadline.lift()
+        answering = cast(Coroutine[Any, Any, None], house.app(self._scope(head), request.receive, request.send))
+        task = self._loop.create_task(answering)
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+        task.add_done_callback(request.ended)
+
+    def _scope(self, head: Head) -> dict[str, Any]:
+        return {
             "type": "http",
             "asgi": _ASGI,
             "http_version": head.version,
@@ -321,26 +340,11 @@ class Connection(asyncio.Protocol):
             "query_string": head.query,
             "headers": head.fields.headers.copy(),  # the next request may have the same
         }
-        if house.at_once is not None and head.method in _AT_ONCE and not head.has_body:
-            said = house.at_once(scope)
-            if said is not None:
-                self._answer(head, *said, keeps_open=keeps_open)
-                return
-        request = self._request = Request(self, head, keeps_open=keeps_open)
-        self._incoming = bodies.incoming(head, self._limits)
-        self._deadline.lift()
-        answering = cast(Coroutine[Any, Any, None], house.app(scope, request.receive, request.send))
-        task = self._loop.create_task(answering)
-        self._state.tasks.add(task)
-        task.add_done_callback(self._state.tasks.discard)
-        task.add_done_callback(request.ended)
 
-    def _answer(
-        self, head: Head, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, keeps_open: bool
-    ) -> None:
+    def _answer(self, head: Head, status: int, lines: bytes, body: bytes, *, keeps_open: bool) -> None:
         """Write an answer that was there at once."""
         option = answers.option(head.version, keeps_open=keeps_open)
-        said = answers.head(status, headers, self.date(), answers.length(len(body)), option)
+        said = answers.head(status, lines, self.date(), answers.length(len(body)), option)
         self._transport.write(said if head.method == "HEAD" else said + body)
         if keeps_open:
             self._deadline.set(self._limits.idle_s)

@@ -9,16 +9,18 @@ from uvicorn.server import ServerState
 
 from gateway import jsontext
 from gateway.errors import GatewayError
-from gateway.serving.answers import HeaderList
+from gateway.headers import HeaderList, lines
 from gateway.serving.limits import Limits
 from gateway.serving.places import Places
 
-Said = tuple[int, HeaderList, bytes]
-"""Status, headers and body of a whole answer; the headers say nothing of its length, its date or the connection."""
+Said = tuple[int, bytes, bytes]
+"""Status, lines of the headers, and body of a whole answer; they say nothing of its length, its date or the connection.
+"""
 
 AtOnce = Callable[[dict[str, Any]], Said | None]
 """An application's `at_once`: the answer to a GET or HEAD without a body that needs no waiting, made from its scope, or
-None where it does need some."""
+None where it does need some. A request that says the same bytes as the one before it comes in the same scope, so what
+the application adds to that it finds again."""
 
 
 class Refuse(Protocol):
@@ -57,4 +59,4 @@ def _refuse_plainly(error: GatewayError, method: str | None, path: str | None, h
     said = [(b"content-type", b"application/json"), (b"x-request-id", secrets.token_hex(12).encode())]
     if error.retry_after is not None:
         said.append((b"retry-after", b"%d" % error.retry_after))
-    return error.status, said, jsontext.write(body)
+    return error.status, lines(said), jsontext.write(body)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Message
 
 from gateway.errors import Internal
+from gateway.headers import lines
 from gateway.serving import answers
 from gateway.serving.framing import Head
 
@@ -168,7 +169,7 @@ class Request:
         else:
             self.keeps_open = self.keeps_open and self._connection.can_go_on(self)
             more.append(answers.option(self.head.version, keeps_open=self.keeps_open))
-        text = answers.head(self._status, self._headers, *more)
+        text = answers.head(self._status, lines(self._headers), *more)
         self._is_begun = True
         return text
 

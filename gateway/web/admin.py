@@ -23,6 +23,7 @@ from gateway.errors import (
     UnknownTask,
 )
 from gateway.flows import board, callers, decisions, neighbours, overview
+from gateway.headers import HeaderList
 from gateway.parts import Parts
 from gateway.secret import Secret
 from gateway.store import NameTaken, NameUnknown, ReceiptTaken
@@ -30,7 +31,7 @@ from gateway.video import Balance, Route
 from gateway.virtual_keys import read_key, read_team, read_team_change
 from gateway.web.auth import presented
 from gateway.web.body import read_body
-from gateway.web.exchange import Answer, Exchange, HeaderList
+from gateway.web.exchange import Answer, Exchange
 from gateway.web.surface import Way
 
 BODY_BYTES_MAX = 64 << 10  # a key with a hundred patterns of models has twenty

@@ -28,13 +28,16 @@ class Doorkeeper:
 
         UnknownKey is raised before anything was done, and asking again is worth it once storage was asked.
         """
-        token = presented(exchange)
-        if token is None:
-            raise Unauthenticated("send a virtual key as `Authorization: Bearer KEY`")
+        credential = exchange.said.credential
+        if credential is None:
+            token = presented(exchange)
+            if token is None:
+                raise Unauthenticated("send a virtual key as `Authorization: Bearer KEY`")
+            credential = exchange.said.credential = hashlib.sha256(token).hexdigest()
         anyone = self._admission.anyone
         if anyone is not None:
             self._refuse_strangers_names(exchange)
-        caller = anyone or self._find(token)
+        caller = anyone or self._find(credential)
         if caller is None:
             raise UnknownKey("this key is not known; ask whoever runs the gateway for one")
         if caller.expires_at is not None and self._clock() >= caller.expires_at:
@@ -53,8 +56,7 @@ class Doorkeeper:
                 message = "without virtual keys this gateway answers under this machine's own names only"
                 raise Unauthenticated(f"{message}; configure a virtual key to use another")
 
-    def _find(self, token: bytes) -> Caller | None:
-        digest = hashlib.sha256(token).hexdigest()
+    def _find(self, digest: str) -> Caller | None:
         # The look-up's time tells of a digest's first bits at most, and nobody can steer a digest; the comparison of
         # all of it takes the same time whatever was presented.
         known, caller = self._admission.callers.get(digest, ("", None))

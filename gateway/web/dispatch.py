@@ -10,11 +10,13 @@ from starlette.routing import Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import GatewayError
-from gateway.web.exchange import Exchange, HeaderList
+from gateway.headers import HeaderList
+from gateway.web.exchange import Exchange
 from gateway.web.surface import Surface, Whole, nothing_more
 
 _ID = "{id}"
 _ANY, _HERE = 0, 1  # keys that no segment of a path can be
+_FOUND = "reelgate.surface"  # in a scope, which comes again with the next request of the same bytes
 
 
 class Dispatch:
@@ -46,10 +48,12 @@ class Dispatch:
 
     def at_once(self, scope: Scope) -> Whole | None:
         """The answer where one is at hand; the server asks for it before it makes a task for the request."""
-        app, spelling = self._find(scope["path"])
+        app: Surface | None = scope.get(_FOUND)
         if app is None:
-            return None
-        scope["path_params"] = {"id": spelling}
+            app, spelling = self._find(scope["path"])
+            if app is None:
+                return None
+            scope[_FOUND], scope["path_params"] = app, {"id": spelling}
         return app.at_once(scope)
 
     def refuse(self, error: GatewayError, method: str | None, path: str | None, headers: HeaderList) -> Whole:

@@ -1,19 +1,21 @@
 """One request and its answer, as the rest of the surface sees them."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from time import perf_counter
+from typing import Self
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
 from gateway.flows.poll import Waiting
+from gateway.headers import HeaderList, lines
 from gateway.structs import Struct, field
 from gateway.video import Caller, Task
 
 _REQUEST_ID_CHARACTERS_MAX = 128
 
-HeaderList = list[tuple[bytes, bytes]]
+_SAID = "reelgate.said"  # in a scope
 
 
 class Answer(Struct, frozen=True):
@@ -23,6 +25,17 @@ class Answer(Struct, frozen=True):
     body: bytes
     headers: HeaderList = field(default_factory=list)
     content_type: bytes = b"application/json"
+
+
+class Ready(Struct, frozen=True):
+    """A whole answer that may be given again, with its headers as they are sent."""
+
+    answer: Answer
+    lines: bytes
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        return cls(answer, lines([*answer.headers, (b"content-type", answer.content_type)]))
 
 
 class Stream(Struct, frozen=True):
@@ -36,17 +49,34 @@ class Stream(Struct, frozen=True):
     """How long a client may take nothing of it before it counts as gone; None: as long as it likes."""
 
 
+class Said:
+    """What the head of a request says. It stays with the scope, which is the same one for the next request of the same
+    bytes where the server knows them again: who asks the same thing every few seconds is understood once."""
+
+    __slots__ = ("credential", "headers", "request_id")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.headers: Mapping[bytes, bytes] = dict(headers)
+        self.request_id = _given_id(self.headers.get(b"x-request-id"))
+        self.credential: str | None = None
+        """The digest of the key, once somebody looked for it."""
+
+
 class Exchange:
     """What is known of one request while it is being answered."""
 
-    __slots__ = ("caller", "dialect", "headers", "receive", "request_id", "scope", "started", "task", "waiting")
+    __slots__ = ("caller", "dialect", "headers", "receive", "request_id", "said", "scope", "started", "task", "waiting")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
         self.started = perf_counter()
-        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
-        self.request_id = _request_id(self.headers.get(b"x-request-id"))
+        said: Said | None = scope.get(_SAID)
+        if said is None:
+            said = scope[_SAID] = Said(scope["headers"])
+        self.said = said
+        self.headers = said.headers
+        self.request_id = said.request_id or f"{random.getrandbits(96):024x}"  # tells requests apart, guards nothing
         self.dialect: str | None = None
         self.caller: Caller | None = None
         self.task: Task | None = None
@@ -78,14 +108,14 @@ class Exchange:
 
 
 Handler = Callable[[Exchange], Awaitable["Answer | Stream"]]
-ReadyHandler = Callable[[Exchange], "Answer | None"]
+ReadyHandler = Callable[[Exchange], "Ready | None"]
 """Answers at once what needs nothing but memory, and else says None: then a Handler answers it."""
 
 
-def _request_id(given: bytes | None) -> str:
-    """The caller's own, where it is printable and short; else a new one."""
+def _given_id(given: bytes | None) -> str | None:
+    """The caller's own, where it is printable and short."""
     if given is not None and 0 < len(given) <= _REQUEST_ID_CHARACTERS_MAX and given.isascii():
         text = given.decode()
         if text.isprintable() and " " not in text:
             return text
-    return f"{random.getrandbits(96):024x}"  # tells requests apart, guards nothing
+    return None

@@ -11,10 +11,11 @@ from gateway.dialects.speaking import FileDialect
 from gateway.egress import Answer as Film
 from gateway.errors import InvalidRequest, NotReady, ResultExpired, Unauthenticated, UnknownTask
 from gateway.flows import content, poll
+from gateway.headers import HeaderList
 from gateway.parts import Parts
 from gateway.video import Status, Task
 from gateway.web.choice import told_dialect
-from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, Stream
+from gateway.web.exchange import Answer, Exchange, Handler, Stream
 from gateway.web.tasks import Tasks
 
 _PASSED_ON = (b"content-length", b"content-range", b"etag", b"last-modified")

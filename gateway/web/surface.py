@@ -14,16 +14,17 @@ from gateway.deadline import Deadline
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
 from gateway.errors import GatewayError, Internal, UnknownKey, WrongMethod
+from gateway.headers import HeaderList
 from gateway.metrics import Metrics
 from gateway.structs import Struct, replace
-from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, ReadyHandler, Stream
+from gateway.web.exchange import Answer, Exchange, Handler, Ready, ReadyHandler, Stream
 
 log = logging.getLogger("reelgate.web")
 
 Result = TypeVar("Result")
 
-Whole = tuple[int, HeaderList, bytes]
-"""Status, headers and body of an answer, for a server that says itself how long it is."""
+Whole = tuple[int, bytes, bytes]
+"""Status, header lines and body of an answer, for a server that says itself how long it is."""
 
 _BODILESS = frozenset({204, 304})  # say nothing of a body either
 
@@ -87,20 +88,20 @@ class Surface:
             return None
         exchange = Exchange(scope, nothing_more)
         try:
-            answer = way.at_once(exchange)
+            ready = way.at_once(exchange)
         except Exception:  # told where everything is told, by the way that answers all else
             return None
-        if answer is None:
+        if ready is None:
             return None
-        self._record(exchange, answer.status)
-        return _whole(answer, exchange)
+        self._record(exchange, ready.answer.status)
+        return _whole(ready, exchange)
 
     def refuse(self, exchange: Exchange, error: GatewayError) -> Whole:
         """An answer to a request that the server refused before it was one. The status is the error's own, whatever the
         dialect's habit: proxies go by it."""
         answer = replace(self._refuse(exchange, error), status=error.status)
         self._record(exchange, answer.status)
-        return _whole(answer, exchange)
+        return _whole(Ready.of(answer), exchange)
 
     async def _answer(self, exchange: Exchange) -> Answer | Stream:
         try:
@@ -189,10 +190,9 @@ def _told_of(answer: Answer | Stream, exchange: Exchange) -> HeaderList:
     return [*answer.headers, (b"x-request-id", exchange.request_id.encode())]
 
 
-def _whole(answer: Answer, exchange: Exchange) -> Whole:
-    headers = _told_of(answer, exchange)
-    headers.append((b"content-type", answer.content_type))
-    return answer.status, headers, answer.body
+def _whole(ready: Ready, exchange: Exchange) -> Whole:
+    answer = ready.answer
+    return answer.status, b"%bx-request-id: %b\r\n" % (ready.lines, exchange.request_id.encode()), answer.body
 
 
 async def _deliver(answer: Answer | Stream, exchange: Exchange, send: Send) -> None:

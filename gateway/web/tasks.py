@@ -7,11 +7,12 @@ from gateway.dialects.speaking import View
 from gateway.errors import InvalidRequest, UnknownTask
 from gateway.flows import content, poll
 from gateway.flows.outlook import Outlook, outlook
+from gateway.headers import HeaderList
 from gateway.money import render_micros
 from gateway.parts import Parts
 from gateway.video import Caller, Task
 from gateway.web.auth import Doorkeeper
-from gateway.web.exchange import Exchange, HeaderList
+from gateway.web.exchange import Exchange
 
 # `openai-poll-after-ms` must parse as an integer, and is read once for a whole wait (FACTS 5.3).
 _POLL_AFTER_MIN_MS, _POLL_AFTER_MAX_MS = 1_000, 10_000

@@ -14,13 +14,14 @@ from gateway.flows import content, poll, queue, wait
 from gateway.flows.outlook import Outlook, outlook
 from gateway.flows.quote import Quote, quote
 from gateway.flows.submit import submit
+from gateway.headers import HeaderList
 from gateway.money import render_micros
 from gateway.parts import Parts
 from gateway.structs import Struct, replace
 from gateway.video import Caller, State, Task
 from gateway.web.body import read_body
 from gateway.web.choice import choose_dialect
-from gateway.web.exchange import Answer, Exchange, Handler, HeaderList, ReadyHandler
+from gateway.web.exchange import Answer, Exchange, Handler, Ready, ReadyHandler
 from gateway.web.surface import unless_left
 from gateway.web.tasks import Tasks
 from gateway.web.waiting import WAITING_HEADERS, tagged, unless_known, wanted_wait_s
@@ -128,12 +129,12 @@ class Videos:
         """The same from memory: without a turn of the event loop, disk, upstream or lock. None where that is not
         enough, because something may have changed or the reader has wishes."""
 
-        def handle(exchange: Exchange) -> Answer | None:
+        def handle(exchange: Exchange) -> Ready | None:
             if not exchange.headers.keys().isdisjoint(WAITING_HEADERS):
                 return None
             exchange.dialect = speaker
             task = self._tasks.known(exchange, self._tasks.admit(exchange), query_id)
-            return None if task is None else self.rendered(task, speaker, exchange)
+            return None if task is None else self._ready(task, speaker, exchange)
 
         return handle
 
@@ -217,20 +218,24 @@ class Videos:
         return task
 
     def rendered(self, task: Task, speaker: str, exchange: Exchange) -> Answer:
+        """The poll answer."""
+        return self._ready(task, speaker, exchange).answer
+
+    def _ready(self, task: Task, speaker: str, exchange: Exchange) -> Ready:
         """The poll answer, from memory while the task has not changed. A gateway link is signed anew for each."""
         if task.is_final and content.has_gateway_link(task, self._parts):
             answer = self._render(task, speaker, exchange, outlook(task, self._parts))
-            return tagged(answer, self.state(task, speaker, exchange))
+            return Ready.of(tagged(answer, self.state(task, speaker, exchange)))
         key = (task.id, speaker)
         entry = self._parts.memory.rendered.get(key)
         if entry is not None and entry[0] is task and self._parts.clock() < entry[1]:
-            kept: Answer = entry[2]
+            kept: Ready = entry[2]
             return kept
         likely = outlook(task, self._parts)
         answer = self._render(task, speaker, exchange, likely)
-        answer = tagged(answer, answer.body)
-        self._parts.memory.rendered[key] = (task, likely.good_until, answer)
-        return answer
+        ready = Ready.of(tagged(answer, answer.body))
+        self._parts.memory.rendered[key] = (task, likely.good_until, ready)
+        return ready
 
     def state(self, task: Task, speaker: str, exchange: Exchange) -> bytes:
         """What makes two answers about a task the same: what they say, but for a gateway's link, of which each has

@@ -120,9 +120,9 @@ class AtOnce:
         await asyncio.sleep(0.01)
         await path(scope, receive, send)
 
-    def at_once(self, scope: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
+    def at_once(self, scope: dict[str, Any]) -> tuple[int, bytes, bytes] | None:
         self.asked.append(f"{scope['method']} {scope['path']}")
-        return (200, [(b"x-at-once", b"yes")], b"now") if scope["path"] == "/now" else None
+        return (200, b"x-at-once: yes\r\n", b"now") if scope["path"] == "/now" else None
 
 
 def test_what_needs_no_waiting_is_answered_without_a_task_and_in_its_turn() -> None:
@@ -140,6 +140,47 @@ def test_what_needs_no_waiting_is_answered_without_a_task_and_in_its_turn() -> N
             assert app.tasks == ["GET /later"] * 2
             await line.send(ask(b"/now", HOST + b"Connection: close\r\n") + ask(b"/now"))
             assert [answer.body for answer in await line.answers()] == [b"now"]
+
+    asyncio.run(story())
+
+
+class Reminded:
+    """Answers /seen/* at once with how often that scope was asked, and everything else with what its own scope says."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await say(send, b"%d" % scope.get("seen", 0))
+
+    def at_once(self, scope: dict[str, Any]) -> tuple[int, bytes, bytes] | None:
+        scope["seen"] = scope.get("seen", 0) + 1
+        return (200, b"", b"%d" % scope["seen"]) if scope["path"].startswith("/seen/") else None
+
+
+def test_the_same_bytes_come_in_the_same_scope_and_others_in_another() -> None:
+    async def story() -> None:
+        async with serves(Reminded()) as url, connected(url) as line, connected(url) as other:
+            key = HOST + b"Authorization: Bearer sk-1\r\n"
+            large = HOST + b"X-Much: " + b"x" * 5_000 + b"\r\n"
+            for target, fields, told in (
+                (b"/seen/a", key, b"1"),
+                (b"/seen/a", key, b"2"),
+                (b"/seen/b", key, b"1"),  # another task of the same caller
+                (b"/seen/b", HOST + b"Authorization: Bearer sk-2\r\n", b"1"),
+                (b"/seen/b", key, b"1"),
+                (b"/seen/b", key, b"2"),
+                (b"/otherwise", key, b"0"),  # what is answered in a task has a scope of its own
+                (b"/otherwise", key, b"0"),
+                (b"/seen/b", large, b"1"),  # too large to be kept
+                (b"/seen/b", large, b"1"),
+                (b"/seen/b", key, b"1"),
+            ):
+                await line.send(ask(target, fields))
+                answer = await line.answer()
+                assert answer is not None
+                assert answer.body == told, (target, fields[:60])
+            await other.send(ask(b"/seen/b", key))
+            answer = await other.answer()
+            assert answer is not None
+            assert answer.body == b"1", "another connection is somebody else"
 
     asyncio.run(story())
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,6 +11,7 @@ import pytest
 
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
+from gateway.structs import replace
 from tests.world import ALICE, BOB, FAST, SLOW, World, bearer, id_of, world
 
 READS = [
@@ -60,8 +61,8 @@ def test_what_is_answered_at_once_is_what_is_answered_otherwise(is_over: bool, t
                 url = address(path, query_id, task_id)
                 otherwise = told(await opened.http.get(url, headers=headers))
                 del otherwise[1]["content-length"]  # the server says it
-                status, fields, body = at_once(opened, url, headers)
-                said = {name.decode(): value.decode() for name, value in fields}
+                status, lines, body = at_once(opened, url, headers)
+                said = dict(line.split(": ", 1) for line in lines.decode().splitlines())
                 assert (status, said, json.loads(body)) == otherwise, url
 
     asyncio.run(play())
@@ -98,6 +99,32 @@ def test_a_due_look_is_not_skipped(tmp_path: Path) -> None:
             assert at_once(opened, url, bearer(ALICE)) is None
 
     asyncio.run(play())
+
+
+def test_who_asks_again_in_the_same_scope_is_admitted_anew_and_told_anew(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with world(tmp_path, REST, speed=SLOW) as opened:
+            app, memory, admission = cast(Any, opened.app), opened.parts.memory, opened.parts.admission
+            scope = scope_of(f"/v1/tasks/{id_of(await opened.create())}", bearer(ALICE))
+            _, first_lines, first = app.at_once(scope)
+            _, second_lines, second = app.at_once(scope)
+            assert first == second
+            assert request_id_of(first_lines) != request_id_of(second_lines)
+            (task,) = memory.tasks.values()
+            memory.keep(replace(task, progress=42))
+            assert json.loads(app.at_once(scope)[2])["progress"] == 42
+            memory.keep(replace(task, caller="bob"))
+            assert app.at_once(scope) is None
+            memory.keep(task)
+            assert app.at_once(scope) is not None
+            admission.callers = {}
+            assert app.at_once(scope) is None
+
+    asyncio.run(play())
+
+
+def request_id_of(lines: bytes) -> str:
+    return dict(line.split(": ", 1) for line in lines.decode().splitlines())["x-request-id"]
 
 
 def test_each_is_counted_once(tmp_path: Path) -> None:

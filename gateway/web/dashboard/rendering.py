@@ -13,9 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway import __version__
+from gateway.headers import HeaderList
 from gateway.web.cookies import cookie
 from gateway.web.dashboard.charts import budget
-from gateway.web.exchange import Answer, Exchange, HeaderList
+from gateway.web.exchange import Answer, Exchange
 
 FOLDER = Path(__file__).parent / "templates"
 HTML = b"text/html; charset=utf-8"

@@ -9,13 +9,14 @@ import hmac
 import secrets
 
 from gateway.flows import callers
+from gateway.headers import HeaderList
 from gateway.parts import Parts
 from gateway.secret import Secret
 from gateway.store import Session
 from gateway.video import Caller
 from gateway.web.cookies import cookie
 from gateway.web.dashboard.pages import Role, Viewer
-from gateway.web.exchange import Exchange, HeaderList
+from gateway.web.exchange import Exchange
 
 LASTS_S = 12 * 3600
 TOKEN_BYTES = 32
