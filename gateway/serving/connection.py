@@ -11,6 +11,7 @@ it alone knows a create, whose body has a limit, from a stream, which has none i
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, cast
 
 from uvicorn import Config
@@ -319,7 +320,14 @@ class Connection(asyncio.Protocol):
         request = self._request = Request(self, head, keeps_open=keeps_open)
         self._incoming = bodies.incoming(head, self._limits)
         self._deadline.lift()
-        answering = cast(Coroutine[Any, Any, None], house.app(self._scope(head), request.receive, request.send))
+        if head.path in house.vital:
+            self._start(request)
+        else:
+            house.turns.begin(partial(self._start, request))
+
+    def _start(self, request: Request) -> None:
+        scope = self._scope(request.head)
+        answering = cast(Coroutine[Any, Any, None], self._house.app(scope, request.receive, request.send))
         task = self._loop.create_task(answering)
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)

@@ -12,6 +12,7 @@ from gateway.errors import GatewayError
 from gateway.headers import HeaderList, lines
 from gateway.serving.limits import Limits
 from gateway.serving.places import Places
+from gateway.serving.turns import Turns
 
 Said = tuple[int, bytes, bytes]
 """Status, lines of the headers, and body of a whole answer; they say nothing of its length, its date or the connection.
@@ -38,6 +39,7 @@ class House:
         self.app = app
         self.limits = limits
         self.places = places
+        self.turns = Turns()
         self.is_leaving = False
         """Every answer closes its connection."""
         self.at_once: AtOnce | None = getattr(app, "at_once", None)

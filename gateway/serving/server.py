@@ -4,9 +4,9 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from itertools import count
 from typing import Any, cast
 
 import uvicorn
@@ -21,6 +21,8 @@ BACKLOG = 2048  # what uvicorn itself asks for
 GRACE_S = 26  # leaves the promised 30 s of CONTRACT section 5 a margin for closing storage
 FIRST_WORD_S = 1.0  # whoever has just connected has said by then what it came for
 _LOOK_S = 0.05
+# In one turn of the event loop; those who are here already must have their turns, too.
+_TAKEN_A_TURN = 256
 
 
 SETTLED_AFTER_S = 0.5  # when it answers already, and the first who waited were answered
@@ -115,10 +117,9 @@ async def running(app: ASGIApp, listener: socket.socket, limits: Limits | None =
         await answering
 
 
-def _settings(house: House) -> uvicorn.Config:
-    protocol = partial(Connection, house)
+def _settings(app: ASGIApp, protocol: Callable[..., Connection]) -> uvicorn.Config:
     return uvicorn.Config(
-        house.app,
+        app,
         http=cast(type[asyncio.Protocol], protocol),  # a class to uvicorn, which only ever calls it
         log_config=None,
         access_log=False,
@@ -140,12 +141,13 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, limits: Limits, listener: socket.socket) -> None:
         self._house = House(app, limits, places(limits))
-        super().__init__(_settings(self._house))
+        super().__init__(_settings(app, self._arrived))
         self.is_accepting = asyncio.Event()
         self._listeners = [listener]
-        self._kept: dict[int, asyncio.Server] = {}
+        self._kept: dict[int, tuple[asyncio.Server, socket.socket]] = {}
         """Listeners of others who are away, by their descriptors."""
         self._taking: set[asyncio.Future[Any]] = set()
+        self._is_about_to_take = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -159,12 +161,13 @@ class Server(uvicorn.Server):
         """Answer on a listener of somebody who is away, too, until `accept_no_more`."""
         if not self.should_exit and self._listeners and descriptor not in self._kept:
             listener = socket.socket(fileno=os.dup(descriptor))
-            self._kept[descriptor] = await asyncio.get_running_loop().create_server(self._protocol, sock=listener)
+            server = await asyncio.get_running_loop().create_server(self._protocol, sock=listener)
+            self._kept[descriptor] = (server, listener)
 
     def accept_no_more(self, descriptor: int) -> None:
         """Its own worker is back. What waits there is not lost: others have the same socket open."""
-        server = self._kept.pop(descriptor, None)
-        if server is not None:
+        if descriptor in self._kept:
+            server, _ = self._kept.pop(descriptor)
             server.close()
 
     def say_goodbye(self) -> None:
@@ -177,7 +180,7 @@ class Server(uvicorn.Server):
         """Take what waits to be accepted, and nothing after it: what waits when a listener is closed is reset."""
         for listener in self._listeners:
             self._take_waiting(listener)
-        for server in (*self.servers, *self._kept.values()):
+        for server in (*self.servers, *(kept for kept, _ in self._kept.values())):
             server.close()
         self.servers, self._listeners, self._kept = [], [], {}
 
@@ -199,10 +202,19 @@ class Server(uvicorn.Server):
             await asyncio.sleep(_LOOK_S)
         await super().shutdown(sockets)
 
-    def _take_waiting(self, listener: socket.socket) -> None:
-        while listener.fileno() >= 0:
+    def _take_more(self) -> None:
+        """Who came beside the one that the event loop has taken. libuv takes one in a turn, and a turn is a tenth of a
+        second long where five hundred creates are under way: whoever came anew would wait for minutes."""
+        self._is_about_to_take = False
+        for listener in (*self._listeners, *(listener for _, listener in self._kept.values())):
+            self._take_waiting(listener, _TAKEN_A_TURN)
+
+    def _take_waiting(self, listener: socket.socket, most: int | None = None) -> None:
+        for _ in count() if most is None else range(most):
+            if listener.fileno() < 0:
+                return
             try:
-                accepted, _ = listener.accept()
+                accepted, _address = listener.accept()
             except OSError:  # nobody waits, or the one who did has left
                 return
             accepted.setblocking(False)
@@ -212,7 +224,13 @@ class Server(uvicorn.Server):
             taking.add_done_callback(self._taking.discard)
 
     def _protocol(self) -> Connection:
-        return Connection(self._house, self.config, self.server_state, self.lifespan.state)
+        return self._arrived(self.config, self.server_state, self.lifespan.state)
+
+    def _arrived(self, *settings: Any, **named: Any) -> Connection:
+        if not self._is_about_to_take:
+            self._is_about_to_take = True
+            asyncio.get_running_loop().call_soon(self._take_more)
+        return Connection(self._house, *settings, **named)
 
     def _connections(self) -> list[Connection]:
         return cast(list[Connection], list(self.server_state.connections))

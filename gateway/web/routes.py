@@ -72,7 +72,7 @@ def build_routes(
         ways[prefix + EVENTS_PATH].update(GET=Way(events.events(speakers), Action.READ, speakers))
         ways[prefix + MODELS_PATH].update(GET=Way(passthrough.models(videos.models), Action.OTHER, speakers))
     for path in HEALTH_PATHS:
-        ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.health))
+        ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.health, at_once=operations.health_at_once))
     for path in READINESS_PATHS:
         ways[path] = dict.fromkeys(("GET", "HEAD"), Way(operations.readiness))
     ways[METRICS_PATH]["GET"] = Way(operations.metrics)

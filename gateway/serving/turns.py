@@ -1,0 +1,40 @@
+"""Begins requests: so many in one turn of the event loop, the others in the next ones, in the order of their coming.
+
+Where five hundred creates come together, a turn in which all of them begin is a tenth of a second long, and so is every
+turn after it, because what begins together goes on together; whoever only asks whether the gateway is well waits for
+three of them. In small portions it is the same work in the same time, and the turns stay short.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+# Some five milliseconds of work. Storage still finds enough at once to share a commit: with 24 there are 3 % more
+# creates, and the tail of a probe's answer is half as long again (`make bench`, overload).
+BEGUN_A_TURN = 16
+
+
+class Turns:
+    """One per server."""
+
+    def __init__(self, begun_a_turn: int = BEGUN_A_TURN) -> None:
+        self._begun_a_turn = self._left = begun_a_turn
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._is_counting = False
+
+    def begin(self, start: Callable[[], object]) -> None:
+        """Now, or as soon as it has its turn."""
+        if self._left == 0:
+            self._waiting.append(start)
+            return
+        self._left -= 1
+        if not self._is_counting:
+            self._is_counting = True
+            asyncio.get_running_loop().call_soon(self._count_anew)
+        start()
+
+    def _count_anew(self) -> None:
+        self._is_counting = False
+        self._left = self._begun_a_turn
+        for _ in range(min(self._left, len(self._waiting))):
+            self.begin(self._waiting.popleft())
