@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from statistics import median
 
-from bench import growth, ledger, rivals, schedules, streams
+from bench import growth, ledger, overload, rivals, schedules, streams
 from bench.laboratory import Laboratory
 from bench.load import Order, Round, RoundFailed
 from bench.plan import POLLING_S_MAX, QUICK, SETTLE_S, Plan
@@ -280,6 +280,7 @@ STEPS: Mapping[str, Callable[[Laboratory, Plan], Iterator[Row]]] = {
     "nginx": _beside_nginx,
     "litellm": _beside_litellm,
     "streams": _streams,
+    "overload": overload.rows,
     "growth": _growth_of_cost,
 }
 """Everything that is measured, by the name that `--only` knows."""

@@ -18,6 +18,7 @@ from bench.processes import Server, free_port, running
 # Beside the code and not in the system's folder for such things, which may be memory where an fsync costs nothing.
 _BUILD = Path(__file__).parent.parent / "build"
 _NOWHERE = Path(os.devnull)
+_CREATES = 2_000  # what a gateway has places for by itself
 
 # No look is ever due: `hot` polls are those that are answered from memory.
 _CONFIG = """\
@@ -27,6 +28,7 @@ upstreams:
 virtual_keys: [{{id: bench, value: {key}}}{more}]
 polling: {{min_interval_s: 3600, max_interval_s: 7200}}
 passthrough: {{upstream: fixed}}
+bounds: {{creates: {creates}}}
 """
 
 
@@ -42,16 +44,24 @@ class Laboratory:
     numbers: Iterator[int]
 
     def gateway(
-        self, *, logs: bool = True, keys: int = 1, database: Path | None = None
+        self,
+        *,
+        logs: bool = True,
+        keys: int = 1,
+        database: Path | None = None,
+        upstream: str | None = None,
+        creates: int = _CREATES,
     ) -> AbstractContextManager[Server]:
         """A gateway with a new database, or this one, and so many virtual keys, of which all but the first have a
-        budget; with `logs` its log is a file, else the null device."""
+        budget; with `logs` its log is a file, else the null device. It goes to the fixed upstream, or to this one, and
+        has places for so many `creates`."""
         number, port = next(self.numbers), free_port()
         config = self.folder / f"config-{number}.yaml"
         database = database or self.folder / f"bench-{number}.db"
         budget = "{amount: 50, period: 30d}"
         more = "".join(f", {{id: bench-{n}, value: {self.key_of(n)}, budget: {budget}}}" for n in range(1, keys))
-        told = _CONFIG.format(database=database, upstream=self.upstream.base_url, key=self.key, more=more)
+        upstream = upstream or self.upstream.base_url
+        told = _CONFIG.format(database=database, upstream=upstream, key=self.key, more=more, creates=creates)
         config.write_text(told, "utf-8")
         command = [sys.executable, "-m", "gateway", "serve", "-c", str(config), "--port", str(port)]
         log = self.folder / f"gateway-{number}.log" if logs else _NOWHERE

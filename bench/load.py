@@ -34,7 +34,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one server did in one round. All answers were 2xx."""
+    """What one server did in one round. All answers were 2xx, or none where all were to be refused."""
 
     server: str
     connections: int
@@ -59,12 +59,14 @@ class Wrk:
     command: str
     folder: Path
 
-    def fire(self, server: Server, order: Order, *, connections: int, seconds: int) -> Round:
-        """Send the order on so many connections, each as fast as it is answered. Raises RoundFailed."""
+    def fire(self, server: Server, order: Order, *, connections: int, seconds: int, are_refused: bool = False) -> Round:
+        """Send the order on so many connections, each as fast as it is answered. Raises RoundFailed where one was
+        refused, or with `are_refused` where one was not."""
         cpu_s, started = server.cpu_s(), time.monotonic()
         told = self._run(server.base_url + order.path, order, connections, seconds)
         cpu_s, elapsed_s = server.cpu_s() - cpu_s, time.monotonic() - started
-        if told["bad"] or not told["requests"]:
+        unlike = told["requests"] - told["bad_status"] if are_refused else told["bad_status"]
+        if unlike or told["bad_socket"] or not told["requests"]:
             raise RoundFailed(
                 f"{server.name}: {told['bad_status']} answers were not 2xx and {told['bad_socket']} connections broke, "
                 f"of {told['requests']} requests on {connections} connections"
@@ -94,7 +96,6 @@ class Wrk:
         if line is None:
             raise RoundFailed(f"wrk said nothing useful: {(done.stderr or done.stdout).strip()[:300]}")
         told: dict[str, int] = json.loads(line.removeprefix(_MARK))
-        told["bad"] = told["bad_status"] + told["bad_socket"]
         return told
 
 
