@@ -18,7 +18,7 @@ from gateway.web.exchange import Answer, Exchange, Ready
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 # Of the tenth of a second in which these answer, under full load too, where the rest goes by before they have their
 # turns. An idle disk needs a few milliseconds.
-WITHIN_S = 0.03
+WITHIN_S = 0.02
 SILENT_FOR_S = 10.0  # a disk that is only slow (a checkpoint, a backup beside us) has answered by then
 
 
