@@ -9,9 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-# Some five milliseconds of work. Storage still finds enough at once to share a commit: with 24 there are 3 % more
-# creates, and the tail of a probe's answer is half as long again (`make bench`, overload).
-BEGUN_A_TURN = 16
+# Some four milliseconds of work. Storage still finds enough at once to share a commit: with 24 there are 5 % more
+# creates, and a probe's answer takes half as long again (`make bench`, overload).
+BEGUN_A_TURN = 12
 
 
 class Turns:
