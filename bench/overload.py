@@ -29,6 +29,8 @@ def rows(lab: Laboratory, plan: Plan) -> Iterator[Row]:
     with _silent() as upstream, lab.gateway(upstream=upstream, creates=_PLACES) as gateway, _holding(gateway, order):
         with _looking(gateway) as looks:
             done = lab.wrk.fire(gateway, order, connections=_REFUSED, seconds=seconds, are_refused=True)
+        if _refusals(gateway) < done.requests:
+            raise ServerFailed(f"{gateway.name} did not refuse all creates for want of a place")
         p50_ms, p99_ms = done.p50_us / 1000, done.p99_us / 1000
         yield Row(
             f"a create without a place, {_REFUSED} connections, p99",
@@ -57,6 +59,12 @@ def _vital_row(name: str, looks: Sequence[float]) -> Row:
         met=p99_ms < VITAL_MS_MAX,
         raw={"seconds": list(looks), "goal": VITAL_MS_MAX},
     )
+
+
+def _refusals(gateway: Server) -> float:
+    metrics = gateway.request("GET", "/metrics").decode()
+    name = 'reelgate_overload_refusals_total{what="creates"} '
+    return next((float(line.removeprefix(name)) for line in metrics.splitlines() if line.startswith(name)), 0.0)
 
 
 @contextmanager

@@ -1,8 +1,13 @@
-"""The header fields of a message: as pairs, and as the lines that are sent."""
+"""What server and application say to each other beside ASGI: header fields as pairs and as the lines that are sent, and
+since when a request is here."""
 
 from collections.abc import Iterable
 
 HeaderList = list[tuple[bytes, bytes]]
+
+BEGAN = "reelgate.began"
+"""In an ASGI scope: when the head of the request was there (`perf_counter`), which may be some turns of the event loop
+before it is answered."""
 
 
 def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

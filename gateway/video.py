@@ -112,6 +112,9 @@ class VideoRequest(Struct, frozen=True, kw_only=True):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in _SAYS_WHAT)
 
+    def __ne__(self, other: object) -> bool:  # a struct has one of its own
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(tuple(getattr(self, name) for name in _SAYS_WHAT))
 

@@ -80,6 +80,9 @@ class Issued(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Issued({self.key.id!r})"  # the digest is nobody's business
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.key.id)]
+
 
 class Roll(Struct, frozen=True, kw_only=True):
     """The keys and teams that storage knows, and the switches that are for every replica."""

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 import httpx
 
-from gateway import paid_call
+from gateway import paid_call, structs
 from gateway.app import gateway
 from gateway.config import load
 from gateway.dialects import DIALECTS
@@ -510,7 +510,7 @@ async def _play(case: Case, provider: str, play: Answer | Break, stage: Stage, p
     )
     witness = Witness([upstream], clock=lambda: NOW, on_call=lambda record: None)
     witness.judged = []
-    parts, caller = replace(parts, upstreams=witness), Caller(key_id=host)
+    parts, caller = structs.replace(parts, upstreams=witness), Caller(key_id=host)
     try:
         for number in range(case.creates):
             request = DIALECTS["evolink"].parse({"model": MODEL, "prompt": f"ship number {number}"})

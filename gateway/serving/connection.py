@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway.deadline import Deadline
 from gateway.errors import Crowded, GatewayError, TooSlow
+from gateway.headers import BEGAN
 from gateway.serving import answers, bodies, framing
 from gateway.serving.framing import END, Head
 from gateway.serving.house import House
@@ -325,13 +326,17 @@ class Connection(asyncio.Protocol):
         else:
             house.turns.begin(partial(self._start, request))
 
-    def _start(self, request: Request) -> None:
-        scope = self._scope(request.head)
+    def _start(self, request: Request) -> bool:
+        """Have it answered, where somebody still waits for that."""
+        if request.is_gone:
+            return False
+        scope = {**self._scope(request.head), BEGAN: request.began_at}
         answering = cast(Coroutine[Any, Any, None], self._house.app(scope, request.receive, request.send))
         task = self._loop.create_task(answering)
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
         task.add_done_callback(request.ended)
+        return True
 
     def _scope(self, head: Head) -> dict[str, Any]:
         return {

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Message
@@ -31,16 +32,17 @@ class Request:
         "_is_body_given",
         "_is_body_whole",
         "_is_chunked",
-        "_is_gone",
         "_is_without_body",
         "_left",
         "_news",
         "_pieces",
         "_status",
         "_wants_word",
+        "began_at",
         "head",
         "held_bytes",
         "is_answered",
+        "is_gone",
         "keeps_open",
     )
 
@@ -48,13 +50,14 @@ class Request:
         self._connection = connection
         self.head = head
         self.keeps_open = keeps_open
+        self.began_at = perf_counter()
         self.is_answered = False
         self.held_bytes = 0
         self._pieces: list[bytes] = []
         self._is_body_whole = not head.has_body
         self._is_body_given = False
         self._wants_word = head.fields.expects and head.has_body and head.version == "1.1"
-        self._is_gone = False
+        self.is_gone = False
         self._news: asyncio.Event | None = None
         self._status = 0  # 0: nothing is said yet
         self._headers: list[tuple[bytes, bytes]] = []
@@ -86,7 +89,8 @@ class Request:
 
     def leave(self) -> None:
         """The client is gone, or what it sends can no longer be understood."""
-        self._is_gone = True
+        self.is_gone = True
+        self._pieces.clear()
         self._wake()
 
     def ended(self, task: "asyncio.Task[None]") -> None:
@@ -94,7 +98,7 @@ class Request:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("the application failed while it answered", exc_info=error)
-        if self.is_answered or self._is_gone:
+        if self.is_answered or self.is_gone:
             return
         if self._is_begun or task.cancelled():
             self._connection.abort()  # left unfinished, so that nobody takes it for whole
@@ -105,7 +109,7 @@ class Request:
 
     async def receive(self) -> Message:
         """The next piece of the body; that the client left, once there is no more of it."""
-        while not (self._is_gone or self.is_answered):
+        while not (self.is_gone or self.is_answered):
             if self._pieces or (self._is_body_whole and not self._is_body_given):
                 body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
                 self._pieces.clear()
@@ -124,7 +128,7 @@ class Request:
 
     async def send(self, message: Message) -> None:
         """A piece of the answer. What is sent to a client that left is dropped."""
-        if self._is_gone:
+        if self.is_gone:
             return
         if message["type"] == "http.response.start":
             self._start(message)
@@ -144,7 +148,7 @@ class Request:
         self._connection.call_soon(self._begin_late)
 
     def _begin_late(self) -> None:
-        if not (self._is_begun or self._is_gone):
+        if not (self._is_begun or self.is_gone):
             self._connection.write(self._begin(None))
 
     def _begin(self, body_bytes: int | None) -> bytes:

@@ -19,22 +19,22 @@ class Turns:
 
     def __init__(self, begun_a_turn: int = BEGUN_A_TURN) -> None:
         self._begun_a_turn = self._left = begun_a_turn
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: deque[Callable[[], bool]] = deque()
         self._is_counting = False
 
-    def begin(self, start: Callable[[], object]) -> None:
-        """Now, or as soon as it has its turn."""
+    def begin(self, start: Callable[[], bool]) -> None:
+        """Now, or as soon as it has its turn. `start` says whether anything began: a client that left while it waited
+        takes nobody's turn."""
         if self._left == 0:
             self._waiting.append(start)
             return
-        self._left -= 1
         if not self._is_counting:
             self._is_counting = True
             asyncio.get_running_loop().call_soon(self._count_anew)
-        start()
+        self._left -= start()
 
     def _count_anew(self) -> None:
         self._is_counting = False
         self._left = self._begun_a_turn
-        for _ in range(min(self._left, len(self._waiting))):
+        while self._left and self._waiting:
             self.begin(self._waiting.popleft())

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from gateway.flows.poll import Waiting
-from gateway.headers import HeaderList, lines
+from gateway.headers import BEGAN, HeaderList, lines
 from gateway.structs import Struct, field
 from gateway.video import Caller, Task
 
@@ -70,7 +70,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
-        self.started = perf_counter()
+        self.started: float = scope.get(BEGAN) or perf_counter()
         said: Said | None = scope.get(_SAID)
         if said is None:
             said = scope[_SAID] = Said(scope["headers"])

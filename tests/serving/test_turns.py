@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from starlette.types import Receive, Scope, Send
 
 from gateway import serving
+from gateway.headers import BEGAN
 from gateway.serving import Limits
 from gateway.serving.turns import BEGUN_A_TURN, Turns
 from tests.serving.payloads import HOST, get
@@ -23,8 +25,12 @@ def test_so_many_begin_in_a_turn_and_the_others_after_them_in_their_order() -> N
     async def story() -> None:
         turns, begun, turn = Turns(begun_a_turn=3), list[tuple[int, int]](), 0
 
-        def start(number: int) -> Callable[[], None]:
-            return lambda: begun.append((turn, number))
+        def start(number: int) -> Callable[[], bool]:
+            def begin() -> bool:
+                begun.append((turn, number))
+                return True
+
+            return begin
 
         for number in range(8):
             turns.begin(start(number))
@@ -36,6 +42,45 @@ def test_so_many_begin_in_a_turn_and_the_others_after_them_in_their_order() -> N
         await asyncio.sleep(0)
         turns.begin(start(9))
         assert begun[-1] == (3, 9)
+
+    asyncio.run(story())
+
+
+def test_who_left_while_it_waited_takes_nobodys_turn_and_begins_nothing() -> None:
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["path"])
+        has_begun.set()
+        await say(send, scope["raw_path"])
+
+    async def story() -> None:
+        with serving.bind("127.0.0.1", 0) as listener, sent(listener, *[b"/left"] * 200) as leavers:
+            for one in leavers:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed with a reset
+            async with serving.running(answers, listener, Limits()):
+                loop = asyncio.get_running_loop()
+                await has_begun.wait()
+                for one in leavers:
+                    one.close()
+                with sent(listener, b"/here") as (here,):
+                    async with asyncio.timeout(PROMPT_S):
+                        assert (await loop.sock_recv(here, 1 << 16)).startswith(b"HTTP/1.1 200 ")
+
+    begun, has_begun = list[str](), asyncio.Event()
+    serving.run(story())
+    assert begun[-1] == "/here"
+    assert len(begun) < 150
+
+
+def test_turns_are_kept_for_those_who_begin() -> None:
+    async def story() -> None:
+        turns, begun = Turns(begun_a_turn=2), list[int]()
+        for _ in range(2):
+            turns.begin(lambda: True)
+        for _ in range(500):
+            turns.begin(lambda: False)
+        turns.begin(lambda: begun.append(1) or True)
+        await asyncio.sleep(0)
+        assert begun == [1]
 
     asyncio.run(story())
 
@@ -104,3 +149,26 @@ def sent(listener: socket.socket, *paths: bytes) -> Iterator[list[socket.socket]
             one.setblocking(False)
             found.append(one)
         yield found
+
+
+def test_the_time_of_waiting_for_a_turn_is_time_of_the_request() -> None:
+    """The scope says since when the request is here, and the wait is behind it by then."""
+
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        ages.append(time.perf_counter() - scope[BEGAN])
+        work()
+        await say(send, scope["raw_path"])
+
+    async def story() -> None:
+        with serving.bind("127.0.0.1", 0) as listener, sent(listener, *[b"/"] * 60) as newcomers:
+            async with serving.running(answers, listener, Limits()), asyncio.timeout(PROMPT_S):
+                for one in newcomers:
+                    await asyncio.get_running_loop().sock_recv(one, 1 << 16)
+
+    def work() -> None:
+        time.sleep(0.002)
+
+    ages: list[float] = []
+    serving.run(story())
+    assert len(ages) == 60
+    assert max(ages) > BEGUN_A_TURN * 0.002, "who waits for a second turn waits at least for the first"
