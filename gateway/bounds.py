@@ -23,7 +23,7 @@ SHARE = 4  # 1 would keep half of everything free for somebody who may never com
 class Most:
     """How much of each kind, in each process. The defaults are what a gateway of one core can carry and still answer:
     it is memory and open files that they bound, not speed. Calls to the outside all together fit into the quarter of
-    the descriptors that connections leave."""
+    the descriptors that connections leave. No struct, because the configuration reads the defaults of the class."""
 
     creates: int = 2_000
     """From the first byte of the body to the upstream's answer: each a connection upstream, and some 150 KiB."""

@@ -4,9 +4,9 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from itertools import count
+from itertools import islice
 from typing import Any, cast
 
 import uvicorn
@@ -131,6 +131,16 @@ def _settings(app: ASGIApp, protocol: Callable[..., Connection]) -> uvicorn.Conf
     )
 
 
+def _who_wait(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait to be accepted, until nobody does, or the one who did has left."""
+    while listener.fileno() >= 0:
+        try:
+            accepted, _ = listener.accept()
+        except OSError:
+            return
+        yield accepted
+
+
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """Stands for an application where uvicorn is only asked for its choice of event loop."""
 
@@ -179,7 +189,7 @@ class Server(uvicorn.Server):
     def stop_accepting(self) -> None:
         """Take what waits to be accepted, and nothing after it: what waits when a listener is closed is reset."""
         for listener in self._listeners:
-            self._take_waiting(listener)
+            self._take(_who_wait(listener))
         for server in (*self.servers, *(kept for kept, _ in self._kept.values())):
             server.close()
         self.servers, self._listeners, self._kept = [], [], {}
@@ -204,19 +214,13 @@ class Server(uvicorn.Server):
 
     def _take_more(self) -> None:
         """Who came beside the one that the event loop has taken. libuv takes one in a turn, and a turn is a tenth of a
-        second long where five hundred creates are under way: whoever came anew would wait for minutes."""
+        second long where five hundred creates are under way: whoever came anew would wait for as long as they go on."""
         self._is_about_to_take = False
         for listener in (*self._listeners, *(listener for _, listener in self._kept.values())):
-            self._take_waiting(listener, _TAKEN_A_TURN)
+            self._take(islice(_who_wait(listener), _TAKEN_A_TURN))
 
-    def _take_waiting(self, listener: socket.socket, most: int | None = None) -> None:
-        for _ in count() if most is None else range(most):
-            if listener.fileno() < 0:
-                return
-            try:
-                accepted, _address = listener.accept()
-            except OSError:  # nobody waits, or the one who did has left
-                return
+    def _take(self, connections: Iterable[socket.socket]) -> None:
+        for accepted in connections:
             accepted.setblocking(False)
             connecting = asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
             taking = asyncio.ensure_future(connecting)
