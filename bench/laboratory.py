@@ -14,11 +14,11 @@ from pathlib import Path
 from bench.load import Order, Wrk
 from bench.machine import Cores
 from bench.processes import Server, free_port, running
+from gateway.bounds import Most
 
 # Beside the code and not in the system's folder for such things, which may be memory where an fsync costs nothing.
 _BUILD = Path(__file__).parent.parent / "build"
 _NOWHERE = Path(os.devnull)
-_CREATES = 2_000  # what a gateway has places for by itself
 
 # No look is ever due: `hot` polls are those that are answered from memory.
 _CONFIG = """\
@@ -50,7 +50,7 @@ class Laboratory:
         keys: int = 1,
         database: Path | None = None,
         upstream: str | None = None,
-        creates: int = _CREATES,
+        creates: int = Most.creates,
     ) -> AbstractContextManager[Server]:
         """A gateway with a new database, or this one, and so many virtual keys, of which all but the first have a
         budget; with `logs` its log is a file, else the null device. It goes to the fixed upstream, or to this one, and

@@ -31,6 +31,14 @@ class Order:
     headers: dict[str, str]
     body: str | None = None
 
+    def on_the_wire(self) -> bytes:
+        """As a client sends it that wants nothing else on its connection."""
+        body = None if self.body is None else self.body.encode()
+        length = {} if body is None else {"Content-Length": str(len(body))}
+        fields = {"Host": "bench", **self.headers, **length, "Connection": "close"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"{self.method} {self.path} HTTP/1.1\r\n{lines}\r\n".encode() + (body or b"")
+
 
 @dataclass(frozen=True, slots=True)
 class Round:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bench import rivals
 from bench.laboratory import Laboratory
+from bench.load import Order
 from bench.plan import Plan
 from bench.processes import Server, ServerFailed
 from bench.rows import Row
@@ -76,8 +77,7 @@ def _download(lab: Laboratory, server: Server) -> float:
 async def _hear(lab: Laboratory, server: Server, path: str, take: Callable[[bytes], object]) -> int:
     """Hand over the answer's body as it lies on the wire; how many bytes that were."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1 << 20)
-    fields = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "bench", **lab.headers}.items())
-    writer.write(f"GET {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n".encode())
+    writer.write(Order("GET", path, lab.headers).on_the_wire())
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise ServerFailed(f"{server.name} answered {path} with {head[:60]!r}")
