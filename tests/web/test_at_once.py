@@ -46,6 +46,10 @@ def at_once(opened: World, url: str, headers: dict[str, str], method: str = "GET
     return app.at_once(scope_of(url, headers, method))
 
 
+def fields_of(lines: bytes) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in lines.decode().splitlines())
+
+
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], Any]:
     return answer.status_code, dict(answer.headers), answer.json()
 
@@ -62,8 +66,7 @@ def test_what_is_answered_at_once_is_what_is_answered_otherwise(is_over: bool, t
                 otherwise = told(await opened.http.get(url, headers=headers))
                 del otherwise[1]["content-length"]  # the server says it
                 status, lines, body = at_once(opened, url, headers)
-                said = dict(line.split(": ", 1) for line in lines.decode().splitlines())
-                assert (status, said, json.loads(body)) == otherwise, url
+                assert (status, fields_of(lines), json.loads(body)) == otherwise, url
 
     asyncio.run(play())
 
@@ -109,7 +112,7 @@ def test_who_asks_again_in_the_same_scope_is_admitted_anew_and_told_anew(tmp_pat
             _, first_lines, first = app.at_once(scope)
             _, second_lines, second = app.at_once(scope)
             assert first == second
-            assert request_id_of(first_lines) != request_id_of(second_lines)
+            assert fields_of(first_lines)["x-request-id"] != fields_of(second_lines)["x-request-id"]
             (task,) = memory.tasks.values()
             memory.keep(replace(task, progress=42))
             assert json.loads(app.at_once(scope)[2])["progress"] == 42
@@ -121,10 +124,6 @@ def test_who_asks_again_in_the_same_scope_is_admitted_anew_and_told_anew(tmp_pat
             assert app.at_once(scope) is None
 
     asyncio.run(play())
-
-
-def request_id_of(lines: bytes) -> str:
-    return dict(line.split(": ", 1) for line in lines.decode().splitlines())["x-request-id"]
 
 
 def test_each_is_counted_once(tmp_path: Path) -> None:
