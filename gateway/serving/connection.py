@@ -88,10 +88,10 @@ class Connection(asyncio.Protocol):
         self._state.connections.add(cast(Any, self))
         self._client, self._server = get_remote_addr(self._transport), get_local_addr(self._transport)
         self._place = self._house.places.take()
-        if self._place is Place.NONE:
-            self.refuse(_crowded())
-        else:
+        if self._place in (Place.OWN, Place.SPARE):
             self._deadline.set(self._limits.header_s if self._place is Place.OWN else _SPARE_S)
+        else:
+            self.refuse(_crowded())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state.connections.discard(cast(Any, self))
@@ -192,9 +192,14 @@ class Connection(asyncio.Protocol):
         self.write(said if method == "HEAD" else said + body)
         if self._place is Place.OWN:
             self._linger(_LINGER_S)
-        else:
-            self._leave_place()  # it must not stand in the way of the next
+            return
+        if self._place is Place.SPARE:  # it must not stand in the way of the next
+            self._place = self._house.places.part(self._place)
+        if self._place is Place.PARTING:
             self._linger(_SPARE_S)
+        else:  # it may miss the reason: there are more of them than the process can keep open
+            self._is_over = True
+            self._transport.close()
 
     def abort(self) -> None:
         """End it at once, whatever was still to be written."""

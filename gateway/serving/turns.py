@@ -9,9 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-# Some four milliseconds of work. Storage still finds enough at once to share a commit: with 24 there are 5 % more
-# creates, and a probe's answer takes half as long again (`make bench`, overload).
-BEGUN_A_TURN = 12
+# With all that goes on beside them, some seven milliseconds of work. Storage still finds enough at once to share a
+# commit: with 12 there are 3 % more creates, and a probe's answer takes a third longer (`make bench`, overload).
+BEGUN_A_TURN = 8
 
 
 class Turns:

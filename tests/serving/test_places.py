@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.serving import connection, server
 from gateway.serving.limits import Limits
 from gateway.serving.places import SPARE, Place, Places, places
 from tests.serving.payloads import CHUNKED, HOST, get, post
@@ -20,6 +21,10 @@ VITAL = (b"/healthz", b"/readyz", b"/metrics", b"/health", b"/health/readiness")
 
 def ask(path: bytes) -> bytes:
     return get(line=b"GET " + path + b" HTTP/1.1\r\n")
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def has_room(it: World) -> None:
@@ -99,15 +104,46 @@ def test_a_crowd_beyond_all_places_is_refused_and_goes(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_those_who_are_told_to_go_hold_few_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many come, and however slowly they read: beyond a few they are closed as soon as they are told."""
+    parting, more = 3, 50
+    monkeypatch.setattr(server, "places", lambda limits: Places(limits.connections, parting))
+    monkeypatch.setattr(connection, "_SPARE_S", 600.0)  # nobody goes by himself
+    most = FULL + SPARE + parting
+
+    async def story() -> None:
+        async with world(tmp_path, CONFIG, on_socket=True) as it, AsyncExitStack() as stack:
+            before = open_descriptors()
+            lines = [await stack.enter_async_context(connected(it.base_url)) for _ in range(most + more)]
+            answers = await asyncio.gather(*(line.answers() for line in lines[FULL + SPARE :]))
+            assert all([answer.status for answer in found] == [503] for found in answers)
+            for _ in range(500):
+                if open_descriptors() - before - len(lines) == most:
+                    break
+                await asyncio.sleep(0.02)
+            assert open_descriptors() - before - len(lines) == most
+
+    asyncio.run(story())
+
+
 def test_places_are_counted() -> None:
-    few = Places(2)
-    taken = [few.take() for _ in range(2 + SPARE + 1)]
-    assert taken == [*[Place.OWN] * 2, *[Place.SPARE] * SPARE, Place.NONE]
+    few = Places(2, 1)
+    taken = [few.take() for _ in range(2 + SPARE + 2)]
+    assert taken == [*[Place.OWN] * 2, *[Place.SPARE] * SPARE, Place.PARTING, Place.NONE]
     few.leave(Place.NONE)
     assert few.take() is Place.NONE
     few.leave(Place.OWN)
     few.leave(Place.SPARE)
-    assert [few.take() for _ in range(3)] == [Place.OWN, Place.SPARE, Place.NONE]
+    few.leave(Place.PARTING)
+    assert [few.take() for _ in range(4)] == [Place.OWN, Place.SPARE, Place.PARTING, Place.NONE]
+
+
+def test_who_is_refused_makes_room_for_the_next_who_may_ask_for_health() -> None:
+    few = Places(0, 1)
+    assert [few.take() for _ in range(SPARE)] == [Place.SPARE] * SPARE
+    assert few.part(Place.SPARE) is Place.PARTING
+    assert few.part(few.take()) is Place.NONE, "only so many part at leisure"
+    assert few.take() is Place.SPARE
 
 
 @pytest.mark.parametrize(
