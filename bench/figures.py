@@ -110,6 +110,10 @@ def _creates(lab: Laboratory, plan: Plan) -> Iterator[Row]:
             yield throughput_row(
                 "create, 64 connections, its own client", _pairs(lab, plan, gateway, own, order, _MANY)
             )
+        # How much of a create's time is neither parsing nor checks, keys, books of account or logs.
+        with lab.forwarder("durable") as durable:
+            one = _pairs(lab, plan, gateway, durable, order, 1)
+            yield added_row("create, 1 connection, its own client, two commits", one)
 
 
 def _beside_nginx(lab: Laboratory, plan: Plan) -> Iterator[Row]:

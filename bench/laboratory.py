@@ -74,9 +74,12 @@ class Laboratory:
         return self._yardstick("bare Starlette", "route", str(file), ready="/v1/tasks/any")
 
     def forwarder(self, client: str) -> AbstractContextManager[Server]:
-        """The bare forwarder to the fixed upstream, by `httpx` or by `paid_call`, the gateway's own client."""
-        target = f"{self.upstream.base_url}/v1/videos/generations"
-        return self._yardstick(f"bare forwarder, {client}", client, target, ready="/")
+        """The bare forwarder to the fixed upstream, by `httpx`, by `paid_call`, the gateway's own client, or `durable`,
+        between two commits."""
+        targets = [f"{self.upstream.base_url}/v1/videos/generations"]
+        if client == "durable":
+            targets.append(str(self.folder / f"yardstick-{next(self.numbers)}.db"))
+        return self._yardstick(f"bare forwarder, {client}", client, *targets, ready="/")
 
     def key_of(self, number: int) -> str:
         """The virtual key of this number, of a gateway that has so many."""
@@ -116,9 +119,9 @@ class Laboratory:
     def _headers(self, key: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {key}"}
 
-    def _yardstick(self, name: str, kind: str, target: str, *, ready: str) -> AbstractContextManager[Server]:
+    def _yardstick(self, name: str, kind: str, *targets: str, ready: str) -> AbstractContextManager[Server]:
         port = free_port()
-        command = [sys.executable, "-m", "bench.yardsticks", kind, str(port), target]
+        command = [sys.executable, "-m", "bench.yardsticks", kind, str(port), *targets]
         log = self.folder / f"{kind}.log"
         return running(name, command, port, cores={self.cores.subject}, ready=ready, log=log)
 

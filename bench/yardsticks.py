@@ -2,16 +2,22 @@
 
 Run as `python -m bench.yardsticks route PORT FILE`, a bare Starlette app whose one route answers the bytes of FILE,
 or `… httpx PORT URL`, an ASGI application that does nothing but carry a body to URL and the answer back; `paid_call`
-does the same with the gateway's own client.
+does the same with the gateway's own client, and `durable PORT URL FILE` writes to FILE, a database, before the call and
+after it, and goes on when that is on the disk: what no gateway can do without that never buys twice.
 """
 
+import asyncio
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
+from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import paid_call
+from gateway.store.database import Database
 from gateway.transport import Timeouts
 from gateway.wire import Call
 
@@ -61,10 +68,34 @@ def by_paid_call(url: str) -> ASGIApp:
     """With what carries the gateway's paid submits."""
 
     async def post(body: bytes) -> tuple[int, bytes]:
-        answer = await paid_call.send_once(Call("submit", "POST", url, body), _HEADERS, Timeouts())
-        return answer.status, answer.body
+        return await _pay(url, body)
 
     return forward(post)
+
+
+def durably(url: str, file: str) -> ASGIApp:
+    """The same between two commits to FILE, in a thread like that which commits for the gateway."""
+    database, numbers = Database.open(f"sqlite:///{file}"), count(1)
+
+    async def post(body: bytes) -> tuple[int, bytes]:
+        number = next(numbers)
+        await database.run(partial(_write, "INSERT INTO calls VALUES (?, ?, NULL)", (number, body)))
+        status, answer = await _pay(url, body)
+        await database.run(partial(_write, "UPDATE calls SET answer = ? WHERE id = ?", (answer, number)))
+        return status, answer
+
+    table = "CREATE TABLE calls (id INTEGER PRIMARY KEY, body BLOB, answer BLOB)"
+    asyncio.run(database.run(partial(_write, table, ())))
+    return forward(post)
+
+
+async def _pay(url: str, body: bytes) -> tuple[int, bytes]:
+    answer = await paid_call.send_once(Call("submit", "POST", url, body), _HEADERS, Timeouts())
+    return answer.status, answer.body
+
+
+def _write(text: str, values: tuple[Any, ...], connection: Connection) -> None:
+    connection.exec_driver_sql(text, values)
 
 
 def forward(post: Callable[[bytes], Awaitable[tuple[int, bytes]]]) -> ASGIApp:
@@ -87,13 +118,18 @@ def forward(post: Callable[[bytes], Awaitable[tuple[int, bytes]]]) -> ASGIApp:
     return carry
 
 
-YARDSTICKS: Mapping[str, Callable[[str], ASGIApp]] = {"route": route, "httpx": by_httpx, "paid_call": by_paid_call}
+YARDSTICKS: Mapping[str, Callable[..., ASGIApp]] = {
+    "route": route,
+    "httpx": by_httpx,
+    "paid_call": by_paid_call,
+    "durable": durably,
+}
 
 
 if __name__ == "__main__":
-    kind, port, target = sys.argv[1:]
+    kind, port, *targets = sys.argv[1:]
     uvicorn.run(
-        YARDSTICKS[kind](target),
+        YARDSTICKS[kind](*targets),
         port=int(port),
         loop="uvloop",
         http="httptools",

@@ -188,14 +188,6 @@ class Memory(Struct, frozen=True):
             self.wake(task.id)
         return task
 
-    def begin(self, task: Task) -> Task:
-        """Keep a running task whose receipt has just come to this process, which watches it from now on."""
-        if task.state is State.RUNNING:
-            watch = self.watch(task.id)
-            watch.is_mine, watch.due_at = True, 0.0
-            self.take_note(task.id, watch)
-        return self.keep(task)
-
     def watch(self, task_id: int) -> Watch:
         watch = self.watches.get(task_id)
         if watch is None:

@@ -34,7 +34,7 @@ def webhook_headers(message_id: str, body: bytes, secret: Secret | None, now: fl
 
 def attempt_token(task_id: int, attempt: int, secret: bytes) -> str:
     """The last part of the path on which an upstream may tell us of this attempt."""
-    seal = hmac.new(secret, f"attempt {task_id} {attempt}".encode(), hashlib.sha256).hexdigest()[:_SEAL_DIGITS]
+    seal = hmac.digest(secret, f"attempt {task_id} {attempt}".encode(), hashlib.sha256).hex()[:_SEAL_DIGITS]
     return f"{ids.word(task_id)}.{attempt}.{seal}"
 
 

@@ -29,8 +29,9 @@ _REMEMBERED_MAX = 10_000  # tasks that somebody called about lately; more of the
 def address(task: Task, parts: Parts) -> str | None:
     """Where the upstream may call about the attempt that the task is in; None where we cannot be reached."""
     base_url = parts.settings.public_url
-    token = attempt_token(task.id, task.attempts, parts.settings.hint_secret)
-    return None if base_url is None else base_url + PATH.format(id=token)
+    if base_url is None:
+        return None
+    return base_url + PATH.format(id=attempt_token(task.id, task.attempts, parts.settings.hint_secret))
 
 
 class Hints:

@@ -60,10 +60,7 @@ def may_have_changed(task: Task, parts: Parts) -> bool:
     process, or a person, may have taken it on."""
     if (task.is_final and task.money is not Money.SUSPENDED) or task.id in parts.memory.submissions:
         return False
-    watch = parts.memory.watch(task.id)
-    if watch.is_mine and watch.due_at == 0.0:  # it has just begun
-        plan(task, watch, parts, at=task.started_at)
-    return parts.clock() >= watch.due_at
+    return parts.clock() >= parts.memory.watch(task.id).due_at
 
 
 def come_back(task: Task, parts: Parts) -> None:
@@ -82,6 +79,16 @@ async def newest(task: Task, parts: Parts) -> Task:
     """The task as storage has it, where another process may have brought it to its end: a client that heard of the end
     there comes here for the film. Asks no upstream."""
     return task if task.is_final or task.id in parts.memory.submissions else await _as_stored(task, parts)
+
+
+def begin(task: Task, parts: Parts) -> Task:
+    """Remember a task whose receipt has just come to this process, which watches it from now on."""
+    task = parts.memory.keep(task)
+    if task.state is State.RUNNING:
+        watch = parts.memory.watch(task.id)
+        watch.is_mine = True
+        plan(task, watch, parts, at=task.started_at)
+    return task
 
 
 def plan(task: Task, watch: Watch, parts: Parts, *, at: float | None = None, spread: float = 1.0) -> None:

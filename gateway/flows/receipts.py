@@ -9,6 +9,7 @@ import asyncio
 import logging
 
 from gateway.errors import StorageDown
+from gateway.flows.poll import begin
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, WrongState
 from gateway.structs import replace
@@ -40,12 +41,12 @@ async def keep(task: Task, receipt: Receipt, parts: Parts) -> Task:
         return await parts.registry.get(task.id) or task
     except StorageDown:
         log.warning("task %d was accepted as %s while storage is down", task.id, receipt.upstream_id)
-        return parts.memory.begin(running)
+        return begin(running, parts)
     finally:
         being_slow.cancel()
         if not is_safe:  # whatever ended this, a bug or a cancelled coroutine included
             _set_aside(running, parts)
-    return parts.memory.begin(started)
+    return begin(started, parts)
 
 
 async def bring_home(parts: Parts) -> None:

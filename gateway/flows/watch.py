@@ -80,7 +80,7 @@ def _come_back(task_id: int, found: Watch, watcher: Watcher, parts: Parts) -> No
     known = parts.memory.tasks.get(task_id)
     if known is not None and known.is_final:
         parts.memory.watches.pop(task_id, None)
-    elif known is not None and not poll.may_have_changed(known, parts):  # it was looked at, or has only just begun
+    elif known is not None and not poll.may_have_changed(known, parts):  # it was looked at meanwhile
         _note_again(task_id, found, parts)
     elif found.is_mine:
         parts.stories.start(_look(task_id, found, watcher, parts), may_be_cut=True)
