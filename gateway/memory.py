@@ -17,7 +17,7 @@ from cachetools import LRUCache
 
 from gateway.durations import Durations, Kind
 from gateway.structs import Struct, field, replace
-from gateway.video import Money, State, Task, Waiting
+from gateway.video import Money, Task, Waiting
 
 TASKS_MAX = 20_000  # about 2 KiB each: 40 MiB at the very most, the working set of a busy team is hundreds
 RENDERED_MAX = 4_000

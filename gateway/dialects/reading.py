@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
-from gateway.dialects.speaking import PIXELS
 from gateway.errors import Problem
 from gateway.jsontext import JsonError, read_strict_text
 from gateway.structs import Struct, field
@@ -31,6 +30,8 @@ _LIKENESS_MIN = 0.7
 NOWHERE: Mapping[str, None] = dict.fromkeys(
     ("mode", "width", "height", "fps", "seed", "n", "response_format", "aspect_ratio", "negative_prompt")
 )
+# The pixel sizes that are known for certain (FACTS 4.2); those of 512P and 720P are nowhere confirmed.
+PIXELS: Mapping[str, tuple[int, int]] = {"768P": (1366, 768), "1080P": (1920, 1080)}
 
 
 class Kind(Struct, Generic[V], frozen=True):

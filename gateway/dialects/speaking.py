@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+from gateway.dialects.reading import PIXELS
 from gateway.errors import GatewayError, Problem, UnknownModel
 from gateway.money import MICROS
 from gateway.structs import Struct
@@ -11,9 +12,6 @@ from gateway.video import Balance, Mode, Status, Task, VideoRequest
 
 if TYPE_CHECKING:
     from gateway.dialects.fields import Fields
-
-# The pixel sizes that are known for certain (FACTS 4.2); those of 512P and 720P are nowhere confirmed.
-PIXELS: Mapping[str, tuple[int, int]] = {"768P": (1366, 768), "1080P": (1920, 1080)}
 
 
 class Action(StrEnum):

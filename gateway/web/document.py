@@ -13,8 +13,6 @@ from gateway.web.waiting import tagged, unless_known
 if TYPE_CHECKING:
     from gateway.web.openapi import Terms
 
-PATH = "/openapi.json"
-
 
 class Document:
     """The handler of the document, which is made when it is first asked for, and then kept."""

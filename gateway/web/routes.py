@@ -1,7 +1,7 @@
-"""All routes in one place, made from the dialects' own lists."""
+"""Which path and method leads to which handler, made from the dialects' own lists."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from starlette.routing import BaseRoute, Route, Router
@@ -13,35 +13,29 @@ from gateway.errors import InvalidRequest, UnknownRoute
 from gateway.measures import METHODS
 from gateway.metrics import Metrics
 from gateway.web.dispatch import Dispatch, is_plain
-from gateway.web.document import PATH as DOCUMENT_PATH
 from gateway.web.document import Document
 from gateway.web.events import Events
 from gateway.web.exchange import Answer, Exchange, Handler
 from gateway.web.films import Films
 from gateway.web.operations import Operations
 from gateway.web.passthrough import PASSTHROUGH_DIALECT, Passthrough
+from gateway.web.paths import (
+    BESIDE_IDS,
+    CONTENT_PATH,
+    DOCUMENT_PATH,
+    EVENTS_PATH,
+    HEALTH_PATHS,
+    METRICS_PATH,
+    MODELS_PATH,
+    READINESS_PATHS,
+    VITAL,
+    Claim,
+    claims,
+    roots,
+)
 from gateway.web.surface import Surface, Way
 from gateway.web.traces import TracedSurface
 from gateway.web.videos import Videos
-
-CONTENT_PATH = "/v1/videos/{id}/content"
-EVENTS_PATH = "/v1/tasks/{id}/events"
-MODELS_PATH = "/v1/models"
-HEALTH_PATHS = ("/healthz", "/health", "/health/liveliness")
-READINESS_PATHS = ("/readyz", "/health/readiness")
-METRICS_PATH = "/metrics"
-# Whoever watches the gateway is answered when nobody else can be.
-_VITAL = frozenset({*HEALTH_PATHS, *READINESS_PATHS, METRICS_PATH})
-# Below these, what is not offered is said to be so, in the words of whose path it is (CONTRACT section 4).
-_ROOTS: Mapping[str, str] = {
-    "/v1/videos": "openai",
-    "/v1/video": "newapi",
-    "/v1/tasks": "evolink",
-    "/v1/query": "minimax",
-    "/v1/video_generation": "minimax",
-}
-# Of OpenAI's own, what stands where a task's id would (FACTS 5.2).
-_BESIDE_IDS = ("/v1/videos/characters", "/v1/videos/edits", "/v1/videos/extensions")
 
 
 def build_routes(
@@ -60,7 +54,7 @@ def build_routes(
     """Every path of the gateway; the last one answers for all that is not there."""
     ways: dict[str, dict[str, Way]] = defaultdict(dict)
     for prefix in ("", "/openai"):
-        for path in _BESIDE_IDS:
+        for path in BESIDE_IDS:
             ways[prefix + path] = dict.fromkeys(METHODS, Way(_not_offered, speakers=("openai",)))
     for path, methods in claims().items():
         for method, claim in methods.items():
@@ -79,7 +73,7 @@ def build_routes(
     ways[DOCUMENT_PATH] = dict.fromkeys(("GET", "HEAD"), Way(document.tell))
     for path, by_method in admin.items():
         ways[path].update(by_method)
-    for path, speaker in _roots():
+    for path, speaker in roots():
         ways[path + "/{rest:path}"] = dict.fromkeys(METHODS, Way(_not_offered, speakers=(speaker,)))
     kind = TracedSurface if tracing.is_on() else Surface
     surface = partial(kind, metrics=metrics, default_dialect=default_dialect, look_again=look_again)
@@ -91,7 +85,7 @@ def build_routes(
         *(_passing(prefix, passthrough, surface) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
         Route("/{path:path}", nowhere),
     ]
-    return Dispatch(plain, Router(routes, redirect_slashes=False), nowhere=nowhere, vital=_VITAL)
+    return Dispatch(plain, Router(routes, redirect_slashes=False), nowhere=nowhere, vital=VITAL)
 
 
 def _passing(prefix: str, passthrough: Passthrough, surface: Callable[..., Surface]) -> BaseRoute:
@@ -99,20 +93,6 @@ def _passing(prefix: str, passthrough: Passthrough, surface: Callable[..., Surfa
     way = Way(passthrough.every_other(prefix), speakers=tuple(filter(None, [prefix[1:]])), says_retry=True)
     every_method = surface("/v1/{passthrough}", dict.fromkeys(METHODS, way), default_dialect=PASSTHROUGH_DIALECT)
     return Route(prefix + "/v1/{passthrough:anything}", every_method)
-
-
-Claim = Sequence[tuple[str, Endpoint]]
-"""The dialects that list one method of one path, each with its endpoint."""
-
-
-def claims() -> Mapping[str, Mapping[str, Claim]]:
-    """Path → method → who claims it; a prefixed path has exactly one claimant."""
-    found: dict[str, dict[str, list[tuple[str, Endpoint]]]] = defaultdict(lambda: defaultdict(list))
-    for name, dialect in DIALECTS.items():
-        for endpoint in dialect.ENDPOINTS:
-            for path in (endpoint.path, f"/{name}{endpoint.path}"):
-                found[path][endpoint.method].append((name, endpoint))
-    return found
 
 
 def _way(videos: Videos, films: Films, claim: Claim) -> Way:
@@ -145,14 +125,6 @@ def _handler(videos: Videos, films: Films, speakers: tuple[str, ...], speaker: s
             return videos.credits(speaker)
         case Action.OTHER:
             raise ValueError(f"{endpoint.method} {endpoint.path} says nothing of what it is for")
-
-
-def _roots() -> Iterator[tuple[str, str]]:
-    """Every path below which nothing is passed on, with whose it is; below a prefix, only the dialect's own."""
-    yield from _ROOTS.items()
-    for name, dialect in DIALECTS.items():
-        paths = [f"{endpoint.path}/" for endpoint in dialect.ENDPOINTS]
-        yield from ((f"/{name}{root}", name) for root in _ROOTS if any(path.startswith(f"{root}/") for path in paths))
 
 
 async def _not_offered(exchange: Exchange) -> Answer:

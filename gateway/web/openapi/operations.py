@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action, Endpoint
-from gateway.web.routes import CONTENT_PATH, EVENTS_PATH, MODELS_PATH, claims
+from gateway.web.paths import CONTENT_PATH, EVENTS_PATH, MODELS_PATH, claims
 
 
 class Operation(NamedTuple):

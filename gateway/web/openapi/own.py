@@ -4,9 +4,8 @@ from typing import Any
 
 from gateway.dialects import DIALECTS
 from gateway.video import Mode
-from gateway.web.document import PATH as DOCUMENT_PATH
 from gateway.web.openapi.shapes import Schema
-from gateway.web.routes import HEALTH_PATHS, READINESS_PATHS
+from gateway.web.paths import DOCUMENT_PATH, HEALTH_PATHS, READINESS_PATHS
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
