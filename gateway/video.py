@@ -118,10 +118,14 @@ class VideoRequest(Struct, frozen=True, kw_only=True):
     def __hash__(self) -> int:
         return hash(tuple(getattr(self, name) for name in _SAYS_WHAT))
 
+    def inline_characters(self) -> int:
+        """How many characters of the request are pictures."""
+        images = (self.first_frame_image, self.last_frame_image, self.subject_reference)
+        return sum(len(image) for image in images if image is not None and _is_inline(image))
+
     def to_keep(self) -> "VideoRequest":
         """The request as a task remembers it: an inline image, megabytes that nobody reads again, by its digest."""
-        images = {name: getattr(self, name) for name in ("first_frame_image", "last_frame_image", "subject_reference")}
-        if not any(_is_inline(image) for image in images.values()):
+        if not self.inline_characters():
             return self
         return replace(
             self,
@@ -141,8 +145,8 @@ _SAYS_WHAT = _FIELDS[: _FIELDS.index("callback_url") + 1]
 """The fields that make a request itself; the others only serve to speak of it."""
 
 
-def _is_inline(image: str | None) -> bool:
-    return image is not None and image[:5].lower() == "data:"
+def _is_inline(image: str) -> bool:
+    return image[:5].lower() == "data:"
 
 
 def _to_keep(image: str | None) -> str | None:

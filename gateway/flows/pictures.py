@@ -14,7 +14,9 @@ before our eyes. A bare `Content-Length` proves nothing; but a host that says "t
 import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
+from gateway.aside import aside
 from gateway.egress import POLICIES, Answer, EgressRefused, Kind, Reason
 from gateway.errors import Problem
 from gateway.images import BYTES_END, HEAD_BYTES_MAX, Finding, HeaderReader, judge, judge_inline
@@ -62,9 +64,9 @@ async def judge_pictures(
     problems: list[Problem] = []
     warnings: list[str] = []
     for name, image in given.items():
-        picture = pictures.get(image)
+        picture = pictures[image] if is_link(image) else None  # the hash of a large one takes long
         if picture is None:
-            problems += judge_inline(name, image)
+            problems += await aside(len(image), partial(judge_inline, name, image))
         elif isinstance(picture, Picture):
             problems += judge(name, picture.finding, picture.byte_count)
         elif rules.settings.images == "strict" or picture.is_refused:

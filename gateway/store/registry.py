@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy import Connection, insert, select
 
 from gateway import ids
+from gateway.aside import aside
 from gateway.errors import StorageDown
 from gateway.keys import Limit
 from gateway.store import accounts, films, limits, moves, queries, twins
@@ -76,7 +77,7 @@ class Registry:
         QueueFull, BudgetSpent, TooFast or TooManyTasks where the caller's own limits forbid one more, and MayWait where
         storage went away and does not say whether the task has its place in the queue.
         """
-        route, kept = None if isinstance(place, Wait) else place, request.to_keep()
+        route, kept = None if isinstance(place, Wait) else place, await _to_keep(request)
         task = Task(
             id=0,
             state=State.QUEUED if route is None else State.OPENED,
@@ -120,7 +121,8 @@ class Registry:
 
         With `after_writes`, the opens that wait to be written are waited for.
         """
-        step = partial(twins.find_twin, caller=caller.key_id, fingerprint=request.fingerprint(), claim=claim, now=now)
+        fingerprint = (await _to_keep(request)).fingerprint()
+        step = partial(twins.find_twin, caller=caller.key_id, fingerprint=fingerprint, claim=claim, now=now)
         if not after_writes:
             return await self._db.read(step)
 
@@ -332,6 +334,10 @@ class Registry:
     async def secret(self, name: str) -> bytes:
         """A random secret of this database, made when it is first asked for and the same ever after."""
         return bytes.fromhex(await self._db.run(partial(_secret, name=f"secret:{name}")))
+
+
+async def _to_keep(request: VideoRequest) -> VideoRequest:
+    return await aside(request.inline_characters(), request.to_keep)
 
 
 def _secret(connection: Connection, name: str) -> str:

@@ -1,7 +1,6 @@
 """Reading a body: bounded in bytes and time before anything is parsed.
 
-The bytes of a body are counted in its `weight` while they come, so that all bodies together are bounded too. A large
-one is parsed in a thread, and one after the other: it takes a tenth of a second in which nobody else would be answered.
+The bytes of a body are counted in its `weight` while they come, so that all bodies together are bounded too.
 """
 
 import asyncio
@@ -10,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway import jsontext
+from gateway.aside import aside
 from gateway.bounds import Place
 from gateway.errors import InvalidRequest, TooLarge
 from gateway.web.exchange import Exchange
@@ -19,7 +19,6 @@ from gateway.web.surface import ClientGone
 _JSON, _FORM = "application/json", "multipart/form-data"
 _URLENCODED = "application/x-www-form-urlencoded"
 FIELDS_MAX = 100  # of a page's form
-_LARGE_BYTES = 1 << 20  # some three milliseconds of parsing
 
 
 async def read_body(
@@ -29,10 +28,8 @@ async def read_body(
     within_s: float,
     takes_forms: bool,
     weight: Place | None = None,
-    parsing: asyncio.Lock | None = None,
 ) -> dict[str, Any]:
-    """The fields of a create, from JSON or, where the dialect takes them, a form. `parsing` is held while a large body
-    is parsed; without it there are none.
+    """The fields of a create, from JSON or, where the dialect takes them, a form.
 
     Raises InvalidRequest, TooLarge, or Crowded where the body does not fit beside all the others.
     """
@@ -46,11 +43,8 @@ async def read_body(
     if encoding is not None and encoding.strip().lower() != "identity":
         raise InvalidRequest.at("content-encoding", "the body must be sent without compression", "identity")
     body = await _read(exchange, bytes_max, within_s, weight)
-    parse = partial(read_form, content_type=content_type) if is_form else _read_json
-    if parsing is None or len(body) <= _LARGE_BYTES:
-        return parse(body)
-    async with parsing:
-        return await asyncio.to_thread(parse, body)
+    parse = partial(_read_form, content_type=content_type) if is_form else _read_json
+    return await aside(len(body), partial(parse, body))
 
 
 async def read_fields(exchange: Exchange, *, bytes_max: int, within_s: float) -> dict[str, str]:
@@ -69,7 +63,11 @@ async def read_fields(exchange: Exchange, *, bytes_max: int, within_s: float) ->
     return fields
 
 
-def _read_json(body: bytes) -> dict[str, Any]:
+def _read_form(body: bytearray, content_type: str) -> dict[str, Any]:
+    return read_form(bytes(body), content_type)
+
+
+def _read_json(body: bytearray) -> dict[str, Any]:
     try:
         value = jsontext.read_strict(body)
     except jsontext.JsonError as error:
@@ -79,7 +77,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
     return value
 
 
-async def _read(exchange: Exchange, bytes_max: int, within_s: float, weight: Place | None = None) -> bytes:
+async def _read(exchange: Exchange, bytes_max: int, within_s: float, weight: Place | None = None) -> bytearray:
     length = exchange.header(b"content-length") or ""
     # ASCII, because "²" is a digit to Python; cut, because it refuses to read numbers of more than 4,300 digits.
     told = int(length[:19]) if length.isascii() and length.isdigit() else 0
@@ -101,7 +99,7 @@ async def _read(exchange: Exchange, bytes_max: int, within_s: float, weight: Pla
                 if weight is not None:
                     weight.grow(len(piece))
                 if not message.get("more_body", False):
-                    return bytes(body)
+                    return body  # a copy of 30 MB takes as long as twenty requests
     except TimeoutError:
         raise InvalidRequest.at("body", f"the body did not arrive within {within_s:g} s") from None
 

@@ -1,6 +1,5 @@
 """The client routes of videos: create, read, list, delete, credits, and the models there are."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
@@ -49,7 +48,6 @@ class Videos:
         self._parts = parts
         self._tasks = tasks
         self._settings = settings
-        self._parsing = asyncio.Lock()
 
     def create(self, speakers: Sequence[str], *, takes_forms: bool) -> Handler:
         """Order a video. `speakers` are the dialects that claim the path."""
@@ -73,7 +71,6 @@ class Videos:
                 within_s=settings.body_within_s,
                 takes_forms=takes_forms,
                 weight=weight,
-                parsing=self._parsing,
             )
             exchange.dialect = choose(body=body)
             dialect = DIALECTS[exchange.dialect]

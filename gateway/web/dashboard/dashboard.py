@@ -4,7 +4,6 @@ Whoever comes is asked who he is before anything else, then whether the table of
 him, and, if he writes, whether the form is one of ours. What a handler is given has passed all of that.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -62,7 +61,6 @@ class Dashboard:
         self._settings = settings
         self._doorbook = Doorbook(parts, settings.admin_key, public_url=settings.public_url)
         self._logins = Logins(parts.clock)
-        self._parsing = asyncio.Lock()
         self._assets = Assets()
         self._pages = [page for group in GROUPS for page in group(parts)]
         self._renderer = Renderer(entries=self._entries, link=self._assets.link)
@@ -126,7 +124,6 @@ class Dashboard:
                     bytes_max=self._settings.body_bytes_max,
                     within_s=self._settings.body_within_s,
                     weight=weight,
-                    parsing=self._parsing,
                 )
                 return await self._written(page, viewer, exchange, said, (place, weight))
 

@@ -1,6 +1,5 @@
 """What a form of the dashboard says, and that it came from a page of the very session that sends it."""
 
-import asyncio
 import hmac
 from collections.abc import Mapping
 from typing import Any
@@ -23,17 +22,12 @@ async def read_form(exchange: Exchange) -> dict[str, Any]:
     return dict(await read_fields(exchange, bytes_max=BYTES_MAX, within_s=WITHIN_S))
 
 
-async def read_long_form(
-    exchange: Exchange, *, bytes_max: int, within_s: float, weight: Place, parsing: asyncio.Lock
-) -> dict[str, Any]:
-    """The fields of a form that may hold files, counted in `weight`; a script may send it as JSON. `parsing` is held
-    while a large one is parsed, beside the event loop."""
+async def read_long_form(exchange: Exchange, *, bytes_max: int, within_s: float, weight: Place) -> dict[str, Any]:
+    """The fields of a form that may hold files, counted in `weight`; a script may send it as JSON."""
     kind = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         return await read_form(exchange)
-    return await read_body(
-        exchange, bytes_max=bytes_max, within_s=within_s, takes_forms=True, weight=weight, parsing=parsing
-    )
+    return await read_body(exchange, bytes_max=bytes_max, within_s=within_s, takes_forms=True, weight=weight)
 
 
 def require_own_origin(exchange: Exchange, public_url: str | None) -> None:
