@@ -1,6 +1,7 @@
 """Large work is done in one thread, small work at once."""
 
 import asyncio
+import itertools
 import threading
 import time
 from functools import partial
@@ -39,7 +40,7 @@ def test_large_works_are_done_one_after_the_other_and_the_loop_goes_on() -> None
         assert turns > 4
 
     asyncio.run(story())
-    assert all(ended <= began for (_, ended), (began, _) in zip(spans, spans[1:], strict=False))
+    assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(spans))
 
 
 def test_what_large_work_raises_is_raised() -> None:
