@@ -224,6 +224,7 @@ def test_a_refused_request_is_told_by_its_options_and_ends_with_status_2(tmp_pat
             for arguments, option, word in (
                 (("-m", "betamax"), "--model", "MiniMax-Hailuo-2.3"),
                 (("-d", "7"), "--duration", "6, 10"),
+                (("--max-price", "nan"), "--max-price", "amount"),
                 (("-r", "512P"), "--resolution", "768P"),
                 (("--max-price", "0.01"), "--max-price", "0.28 USD"),
                 (("--idempotency-key", "ü"), "--idempotency-key", "ASCII"),
@@ -404,7 +405,8 @@ def test_a_gateway_that_is_not_there_has_bought_nothing(tmp_path: Path) -> None:
     ended = ask("generate", "a ship", "--base-url", gone, cwd=tmp_path)
     assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
     assert "Nothing was ordered" in ended.stderr
-    for address in ("nonsense", "ftp://127.0.0.1", ""):
+    # A socket takes 99999 for 34463, where somebody may listen.
+    for address in ("nonsense", "ftp://127.0.0.1", "", *(f"http://127.0.0.1:{port}" for port in (99999, -1, 0, "x"))):
         ended = ask("generate", "a ship", "--base-url", address, cwd=tmp_path)
         assert (ended.exit_code, "--base-url" in ended.stderr) == (2, True), ended.output
 

@@ -4,6 +4,9 @@ Commands that serve run as a person runs them; the others in this process, which
 """
 
 import os
+import re
+import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +16,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
+import pytest
 from typer.testing import CliRunner, Result
 
 from gateway import __version__
@@ -123,6 +128,81 @@ def test_a_command_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sreve",), "Did you mean 'serve'? (see reelgate --help)"),
+        (("keys", "creat", "x"), "Did you mean 'create'? (see reelgate keys --help)"),
+        (("--version",), "No such option: --version (see reelgate --help)"),
+        (("serve", "--prot", "1"), "--port) (see reelgate serve --help)"),
+        (("serve", "--port"), "'--port' requires an argument"),
+        (("serve", "--log-level", "loud"), "'debug', 'info', 'warning', 'error' (see reelgate serve --help)"),
+        (("generate",), "Missing argument 'PROMPT' (see reelgate generate --help)"),
+        (("tasks", "release", "x"), "Missing option '--reason' (see reelgate tasks release --help)"),
+    ],
+)
+def test_what_the_parser_refuses_is_one_line(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    ended = ask(*arguments, cwd=tmp_path, env={"COLUMNS": "40"})
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("reelgate: ")
+    assert line.endswith(words)
+
+
+def test_a_command_without_its_arguments_shows_its_help_and_no_complaint(tmp_path: Path) -> None:
+    for arguments in ((), ("keys",)):
+        ended = ask(*arguments, cwd=tmp_path)
+        assert (ended.exit_code, ended.stderr) == (2, "")
+        assert "Usage: reelgate" in ended.stdout
+
+
+@pytest.mark.parametrize("command", [("serve",), ("demo", "--once"), ("sandbox",)])
+@pytest.mark.parametrize(("port", "rule"), [("99999", "65535"), ("65536", "65535"), ("-1", " 0 "), ("x", "integer")])
+def test_a_port_that_cannot_be_is_a_usage_error(command: tuple[str, ...], port: str, rule: str, tmp_path: Path) -> None:
+    config = write_config(tmp_path, 0)
+    ended = ask(*command, "--port", port, cwd=tmp_path)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert "'--port'" in line
+    assert rule in line
+    assert list(tmp_path.iterdir()) == [config]
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "-inf", "1e400", "x"])
+def test_a_speed_that_cannot_be_is_a_usage_error(speed: str, tmp_path: Path) -> None:
+    with taken_port() as port:  # so that a speed which is let through ends, too
+        ended = ask("sandbox", "--port", str(port), "--speed", speed, cwd=tmp_path)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert "'--speed'" in line
+    assert "number" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("serve", "--workers", "0"), "--workers"),
+        (("serve", "--workers", "-1"), "--workers"),
+        (("generate", "a ship", "--duration", "0"), "--duration"),
+        (("generate", "a ship", "--duration", "-1"), "--duration"),
+        (("tasks", "list", "--limit", "-1"), "limit"),
+        (("tasks", "list", "--limit", "9" * 30), "limit"),
+        (("tasks", "list", "--since", "-1d"), "--since"),
+        (("usage", "--until", "9" * 30 + "d"), "--until"),
+        (("keys", "create", "x", "--rpm", "0"), "rpm"),
+        (("keys", "create", "x", "--max-tasks", "9" * 30), "max-tasks"),
+        (("keys", "create", "x", "--budget", "nan"), "budget"),
+        (("teams", "create", "x", "--budget", "-1/30d"), "budget"),
+    ],
+)
+def test_other_numbers_that_cannot_be_are_usage_errors(arguments: tuple[str, ...], name: str, tmp_path: Path) -> None:
+    write_config(tmp_path, 0)
+    ended = ask(*arguments, cwd=tmp_path)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert name in line
+
+
 def test_check_finds_the_example_sound(tmp_path: Path) -> None:
     env = {"EVOLINK_API_KEY": "sk-example-upstream", "ALICE_KEY": "sk-example-alice"}
     ended = ask("check", "-c", str(EXAMPLE), cwd=tmp_path, env=env)
@@ -170,11 +250,13 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         assert str(port) in line
 
 
-def test_a_port_that_is_taken_is_one_line_for_the_demo_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("demo", "--once"), ("sandbox",)])
+def test_a_port_that_is_taken_is_one_line_for_the_others_too(command: tuple[str, ...], tmp_path: Path) -> None:
     with taken_port() as port:
-        ended = run("demo", "--once", "--port", str(port), cwd=tmp_path)
+        ended = run(*command, "--port", str(port), cwd=tmp_path)
         assert ended.returncode == 1
         (line,) = ended.stderr.splitlines()
+        assert line.startswith("reelgate: cannot listen on ")
         assert str(port) in line
 
 
@@ -217,3 +299,45 @@ def test_the_demo_makes_a_film_in_every_dialect(tmp_path: Path) -> None:
     ):
         assert promised in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+def test_the_lines_that_the_demo_prints_work_as_they_stand(tmp_path: Path) -> None:
+    printed = ""
+    with subprocess.Popen(
+        [str(REELGATE), "demo", "--port", "0"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        watchdog = threading.Timer(120, process.kill)
+        watchdog.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                printed += line
+                if "serving until" in line:
+                    break
+            ordered, polled, film = (curl(line) for line in re.findall("^curl .*$", printed, re.MULTILINE))
+            assert ordered.json()["status"] == "pending", printed
+            assert polled.json()["status"] == "completed", printed
+            assert film.content[4:8] == b"ftyp", printed
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            watchdog.cancel()
+    assert process.returncode == 0
+
+
+def curl(line: str) -> httpx.Response:
+    """What a printed command asks for, where there may be no curl; it follows no redirection."""
+    words = iter(shlex.split(line)[1:])
+    address, headers, body = "", {}, None
+    for word in words:
+        if word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "-d":
+            body = next(words)
+        elif word == "-o":
+            next(words)
+        else:
+            address = word
+    method = "GET" if body is None else "POST"
+    return httpx.request(method, address, headers=headers, content=body, trust_env=False, timeout=30)

@@ -11,7 +11,7 @@ FLOORS: list[dict[str, set[str]]] = [
     {"structs": set()},
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
     | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()}
-    | {"deadline": set(), "headers": set()},
+    | {"deadline": set(), "headers": set(), "aside": set()},
     {"catalog": set(), "keys": set(), "links": set(), "signing": set(), "dialects": set(), "providers": set()}
     | {
         "durations": set(),
@@ -63,7 +63,7 @@ FLOWS = {
     "decisions": {"poll"},
     "overview": {"decisions"},
     "board": {"overview"},
-    "receipts": set(),
+    "receipts": {"poll"},
     "quote": {"preflight", "carry"},
     "pictures": set(),
     "keeping": {"content"},

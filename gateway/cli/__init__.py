@@ -75,8 +75,11 @@ def build(names: Iterable[str]) -> "typer.Typer":
     """The command line with these commands."""
     import typer  # not for the parent of a fleet, which needs nothing of it
 
+    from gateway.cli.endings import CommandLine
+
     app = typer.Typer(
         name="reelgate",
+        cls=CommandLine,
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,  # a traceback with local variables would print secrets

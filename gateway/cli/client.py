@@ -7,7 +7,7 @@ A create is sent once. What has proved that nothing was sent is told apart from 
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -81,8 +81,8 @@ class Gateway:
     def __init__(self, base_url: str, api_key: str | None) -> None:
         """Raises ValueError for an address or a key that cannot be one."""
         self.base_url = base_url.strip().rstrip("/").removesuffix("/v1")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        host = _host_of(self.base_url)
+        if not host:
             raise ValueError(f"--base-url: {base_url!r} is no address; it must be like {BASE_URL}")
         token = (api_key or "").strip() or NO_KEY
         if not token.isascii() or not token.isprintable() or " " in token:
@@ -91,7 +91,7 @@ class Gateway:
             base_url=self.base_url,
             headers={"authorization": f"Bearer {token}", "accept-encoding": "identity"},
             timeout=_TIMEOUT,
-            trust_env=not _is_this_machine(parts.hostname),  # no proxy of the environment leads to this machine
+            trust_env=not _is_this_machine(host),  # no proxy of the environment leads to this machine
         )
 
     def __enter__(self) -> "Gateway":
@@ -172,6 +172,15 @@ def _problems(error: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _glimpse(response: httpx.Response) -> str:
     return " ".join(response.text[:_WORDS_MAX].split()) or "nothing"
+
+
+def _host_of(address: str) -> str | None:
+    """None for what is no address."""
+    with suppress(ValueError):  # a port above 65535, which a socket would take for another, or half a bracket
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https") and parts.port != 0:
+            return parts.hostname
+    return None
 
 
 def _is_this_machine(host: str) -> bool:

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from gateway import logs, sandbox, serving
 from gateway.app import gateway
 from gateway.cli.endings import FAILED, fail
+from gateway.cli.numbers import port_option
 from gateway.config import Config, load
 from gateway.providers import PROVIDERS
 from gateway.structs import Struct
@@ -103,7 +104,7 @@ CLIENTS = (
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the films instead of serving on.")] = False,
-    port: Annotated[int | None, typer.Option(help="The gateway's port; 0 is any free one.")] = None,
+    port: Annotated[int | None, port_option("The gateway's port")] = None,
 ) -> None:
     """Send one film through every client dialect, with no account and no network."""
     logs.set_up("warning")
@@ -130,8 +131,8 @@ async def _demo(console: Console, *, once: bool, port: int | None) -> None:
         opened = await stack.enter_async_context(gateway(settings, listeners=[listener.getsockname()[:2]]))
         base_url = await stack.enter_async_context(serving.running(opened.app, listener, opened.limits))
         console.print(f"simulated upstream  {upstream_url}\ngateway             {base_url}\n", highlight=False)
-        await _make_films(console, base_url, key, await _upload_frame(upstream_url))
-        console.print(_next_steps(base_url, key, admin_key), highlight=False, soft_wrap=True)
+        task_ids = await _make_films(console, base_url, key, await _upload_frame(upstream_url))
+        console.print(_next_steps(base_url, key, admin_key, task_ids[0]), highlight=False, soft_wrap=True)
         if not once:
             console.print("serving until Ctrl-C")
             await asyncio.Event().wait()
@@ -185,7 +186,8 @@ def _frame() -> bytes:
     )
 
 
-async def _make_films(console: Console, base_url: str, key: str, frame: str) -> None:
+async def _make_films(console: Console, base_url: str, key: str, frame: str) -> list[str]:
+    """Their task's ids, in the order of the clients."""
     columns = (
         TextColumn("{task.description:<8}→ {task.fields[upstream]:<8}"),
         BarColumn(),
@@ -200,16 +202,20 @@ async def _make_films(console: Console, base_url: str, key: str, frame: str) -> 
                 for client in CLIENTS
             ]
             results = await asyncio.gather(*films, return_exceptions=True)
+    task_ids = []
     for result in results:
         if isinstance(result, BaseException):
             raise result
+        task_ids.append(result)
+    return task_ids
 
 
-async def _make_film(client: Client, frame: str, http: httpx.AsyncClient, bars: Progress, bar: TaskID) -> None:
+async def _make_film(client: Client, frame: str, http: httpx.AsyncClient, bars: Progress, bar: TaskID) -> str:
     created = await http.post(f"/{client.dialect}{client.create}", json=_with_frame(client.body, frame))
     if created.status_code != 200:
         raise DemoFailed(f"{client.dialect}: the create was answered {created.status_code}: {created.text}")
-    path = f"/{client.dialect}" + client.read.format(id=created.headers["x-reelgate-task-id"])
+    task_id = created.headers["x-reelgate-task-id"]
+    path = f"/{client.dialect}" + client.read.format(id=task_id)
     bars.update(bar, upstream=created.headers["x-reelgate-upstream"])
     try:
         async with asyncio.timeout(GIVE_UP_S):
@@ -222,6 +228,7 @@ async def _make_film(client: Client, frame: str, http: httpx.AsyncClient, bars: 
     target = FOLDER / f"{client.dialect}.mp4"
     target.write_bytes(film.content)
     bars.update(bar, completed=100, note=f"[green]{target}[/]")
+    return task_id
 
 
 def _with_frame(value: Any, frame: str) -> Any:
@@ -245,13 +252,15 @@ async def _wait(client: Client, http: httpx.AsyncClient, path: str, bars: Progre
         await asyncio.sleep(POLL_S)
 
 
-def _next_steps(base_url: str, key: str, admin_key: str) -> str:
+def _next_steps(base_url: str, key: str, admin_key: str, task_id: str) -> str:
+    """What can be done now. The id is a finished film's, so that every line works as it stands."""
     lines = [f"\nbase URL     {base_url}/v1", f"virtual key  {key}", f"metrics      {base_url}/metrics"]
     lines += [f"dashboard    {base_url}/dashboard", f"admin key    {admin_key}", "\nTry it:\n"]
     lines.append(
         f"curl {base_url}/v1/videos/generations -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' "
         """-d '{"model": "MiniMax-Hailuo-2.3", "prompt": "A sunset over the sea [Pull out]", "quality": "768p"}'"""
     )
-    lines.append(f"curl {base_url}/v1/tasks/TASK_ID -H 'Authorization: Bearer {key}'")
-    lines.append(f"curl -o film.mp4 {base_url}/v1/videos/TASK_ID/content -H 'Authorization: Bearer {key}'")
+    lines.append("\nAsk after the first film and fetch it (or yours, by the id that its create answered):\n")
+    lines.append(f"curl {base_url}/v1/tasks/{task_id} -H 'Authorization: Bearer {key}'")
+    lines.append(f"curl -o film.mp4 {base_url}/v1/videos/{task_id}/content -H 'Authorization: Bearer {key}'")
     return "\n".join(lines) + "\n"

@@ -40,6 +40,7 @@ from gateway.structs import Struct
 Result = TypeVar("Result")
 # A decision that cannot be made is an answer, and no mistake in how it was asked.
 _REFUSALS = (NameTaken, NameUnknown, NothingToDecide, ReceiptTaken, GatewayError)
+_OPTIONS = {"from": "--since", "to": "--until"}  # which the admin API calls otherwise
 
 
 class Opened(Struct, frozen=True, kw_only=True):
@@ -142,7 +143,8 @@ def _leaving(settings: Config, in_flight: Mapping[tuple[str, str], int]) -> list
 def _refuse(error: InvalidRequest) -> NoReturn:
     for problem in error.problems:
         allowed = f"; allowed: {', '.join(problem.allowed)}" if problem.allowed else ""
-        print(f"reelgate: {problem.param.replace('_', '-')}: {problem.message}{allowed}", file=sys.stderr)
+        param = _OPTIONS.get(problem.param) or problem.param.replace("_", "-")
+        print(f"reelgate: {param}: {problem.message}{allowed}", file=sys.stderr)
     raise typer.Exit(USAGE)
 
 

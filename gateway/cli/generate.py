@@ -46,7 +46,7 @@ def generate(
     duration: Annotated[
         int | None,
         typer.Option(
-            "--duration", "-d", help="Seconds; the model's own if unsaid.", autocompletion=completion.durations
+            "--duration", "-d", min=1, help="Seconds; the model's own if unsaid.", autocompletion=completion.durations
         ),
     ] = None,
     out: OutOption = None,

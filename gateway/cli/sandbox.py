@@ -5,12 +5,17 @@ from typing import Annotated
 import typer
 
 from gateway import sandbox as simulated
+from gateway.cli.endings import fail
+from gateway.cli.numbers import SpeedOption, port_option
 
 
 def sandbox(
     host: Annotated[str, typer.Option(help="Listen here.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Listen on this port; 0 is any free one.")] = 8090,
-    speed: Annotated[float, typer.Option(help="How many times faster than real time tasks move.")] = 1.0,
+    port: Annotated[int, port_option("Listen on this port")] = 8090,
+    speed: SpeedOption = 1.0,
 ) -> None:
     """Run a simulated upstream until Ctrl-C."""
-    simulated.serve(host=host, port=port, speed=speed)
+    try:
+        simulated.serve(host=host, port=port, speed=speed)
+    except OSError as error:
+        fail(f"cannot listen on {host}:{port}: {error.strerror or error}")

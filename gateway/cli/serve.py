@@ -13,6 +13,7 @@ import typer
 from gateway import logs, serving
 from gateway.app import Gateway, gateway
 from gateway.cli.endings import fail
+from gateway.cli.numbers import port_option
 from gateway.cli.options import ConfigOption, read_config, refuse, refuse_unknown_providers
 from gateway.config import Config, ConfigError, override
 from gateway.errors import StorageDown
@@ -34,9 +35,7 @@ class Level(StrEnum):
 def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Listen here instead of server.host.")] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Listen on this port instead of server.port; 0 is any free one.")
-    ] = None,
+    port: Annotated[int | None, port_option("Listen on this port instead of server.port")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Run so many processes instead of server.workers.")] = None,
     log_level: Annotated[Level, typer.Option(help="The least serious records that are logged.")] = Level.INFO,
 ) -> None:
