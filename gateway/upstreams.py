@@ -414,9 +414,15 @@ class Upstreams:
         now = self._clock()
         return [(upstream, list(upstream.pool.sights(now))) for upstream in self._by_name.values()]
 
-    def any_key_usable(self) -> bool:
-        """Whether some key could take a create, now or after a short rest for rate."""
-        return any(state in (KeyState.OK, KeyState.RESTING, KeyState.BARRED) for _, _, state in self.key_states())
+    def takes_creates(self, models: Collection[Model]) -> bool:
+        """Whether some key could take a create of one of these models, now or once it is less busy: only rate, which
+        time alone mends, is in the way. Where it is not so, such a create is answered 503."""
+        now = self._clock()
+        return any(
+            upstream.pool.is_open(name, now) or upstream.pool.is_busy(name, now)
+            for upstream in self._by_name.values()
+            for name in [model.name for model in models if upstream.sells(model)] or [_ANY_MODEL]
+        )
 
     def _holder(self, task: Task) -> tuple[Upstream, str, Send]:
         """Who to ask about a task, with the key that submitted it."""

@@ -71,11 +71,13 @@ async def carry(task: Task, checked: Checked, journey: Journey, parts: Parts) ->
 
 
 def place_in_queue(checked: Checked, full: TooFast, parts: Parts) -> Wait:
-    """How a request waits for a key. Raises the refusal itself where nothing may wait, or not for so long."""
-    settings = parts.settings
-    if settings.queue_places == 0 or (full.retry_after or 0) > settings.queue_wait_s:
+    """How a request waits for a key. Raises the refusal itself where nothing may wait.
+
+    When there may be room again is no reason to refuse it: another task may end before that (CONTRACT section 7).
+    """
+    if parts.settings.queue_places == 0:
         raise full
-    return Wait(checked.request, settings.queue_places, full.retry_after)
+    return Wait(checked.request, parts.settings.queue_places, full.retry_after)
 
 
 async def _go_no_further(

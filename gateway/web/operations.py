@@ -44,13 +44,13 @@ class Operations:
         return Ready.of(Answer(200, jsontext.write({"status": status, "version": __version__})))
 
     async def readiness(self, exchange: Exchange) -> Answer:
-        """Creates can be taken: storage is writable, a key is usable, and no shutdown is under way.
+        """Creates can be taken: storage is writable, a key is usable and at most busy, and no shutdown is under way.
 
         A freeze is said and no reason to send nobody here: polls and films go on.
         """
         checks = {
             "storage": await self._storage_is_writable(),
-            "keys": self._parts.upstreams.any_key_usable(),
+            "keys": self._parts.upstreams.takes_creates(self._parts.catalog.models),
             "accepting": not self._parts.stories.is_leaving,
         }
         is_ready, is_frozen = all(checks.values()), self._parts.admission.is_frozen

@@ -157,6 +157,22 @@ def test_who_waits_too_long_is_told_so_and_pays_nothing(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_who_may_wait_for_less_than_the_rest_of_a_key_waits_all_the_same(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock = Clock()
+        async with FakeUpstream() as fake, line(tmp_path, fake, clock, rpm=1, max_wait_s=2) as world:
+            await create(world, ALICE, "sent")
+            task_id = await queued(world, ALICE, "waits")
+            clock.walk(3)
+            assert await queue.dispatch(world.parts) == 0
+            reply = (await world.client.get(f"/v1/tasks/{task_id}", headers=bearer(ALICE))).json()
+            assert (reply["status"], reply["error"]["code"]) == ("failed", "queue_timeout")
+            assert await held(world) == PRICE
+            assert [post.prompt for post in fake.posts] == ["sent"]
+
+    asyncio.run(story())
+
+
 def test_a_task_that_waits_is_cancelled_free_of_charge(tmp_path: Path) -> None:
     async def story() -> None:
         clock = Clock()

@@ -11,9 +11,18 @@ import pytest
 
 from gateway import __version__
 from gateway.catalog import Catalog
+from gateway.errors import KeyBarred, Unreachable
 from tests.fakes.upstream import FakeUpstream, accept, gated
 from tests.world import ALICE, BOB, PROMPT_S, SLOW, SPEECHES, World, bearer, id_of, world
 
+ONE_MODEL = """
+upstreams:
+  - name: sandbox
+    provider: evolink
+    base_url: ${UPSTREAM}/evolink
+    keys: [{id: main, value: "sk-upstream-main"}]
+    models: [MiniMax-Hailuo-2.3]
+"""
 HEALTH = ("/healthz", "/health", "/health/liveliness")
 READINESS = ("/readyz", "/health/readiness")
 
@@ -99,6 +108,29 @@ def test_it_stays_ready_while_a_key_only_rests_for_rate(tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             assert (await it.create(prompt="p #sandbox:429")).status_code == 429
             assert (await checks(it))[0] == 200
+
+    asyncio.run(scenario())
+
+
+def test_it_is_not_ready_while_the_upstream_rests_or_every_model_is_barred(tmp_path: Path) -> None:
+    """Whatever makes every create a 503."""
+
+    async def scenario() -> None:
+        (tmp_path / "again").mkdir()
+        async with world(tmp_path, ONE_MODEL) as it:
+            pool = it.parts.upstreams._by_name["sandbox"].pool
+            now = it.parts.clock()
+            pool.learn("main", KeyBarred("not this model", row="H12"), "MiniMax-Hailuo-02", now)
+            assert (await checks(it))[0] == 200, "a model that is not sold here"
+            pool.learn("main", KeyBarred("not this model", row="H12"), "MiniMax-Hailuo-2.3", now)
+            assert (await checks(it))[0] == 503
+            assert (await it.create()).status_code == 503
+        async with world(tmp_path / "again") as it:
+            it.parts.upstreams._by_name["sandbox"].pool.learn(
+                "main", Unreachable("no connection", row="T2"), "MiniMax-Hailuo-2.3", it.parts.clock()
+            )
+            assert (await checks(it))[0] == 503
+            assert (await it.create()).status_code == 503
 
     asyncio.run(scenario())
 
