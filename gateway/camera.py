@@ -241,11 +241,15 @@ def _is_misspelt(typed: list[str], meant: list[str]) -> bool:
     """Whether words are those of a command, each with at most one slip; blanks may be other signs or missing."""
     if len(typed) != len(meant):
         return len(typed) == 1 and _is_slip(typed[0], "".join(meant), may_replace=True)
-    return all(_is_slip(*pair, may_replace=len(meant) > 1) for pair in zip(typed, meant, strict=True))
+    # Beside a move that is right, a slip in a short word is one: "zoom inn".
+    letters_min = 2 if typed[0] == meant[0] else _SHORT + 1
+    pairs = zip(typed, meant, strict=True)
+    return all(_is_slip(*pair, may_replace=len(meant) > 1, letters_min=letters_min) for pair in pairs)
 
 
-def _is_slip(typed: str, meant: str, *, may_replace: bool) -> bool:
-    """Whether one letter too many, one missing, two swapped or (`may_replace`) one replaced tell two words apart.
+def _is_slip(typed: str, meant: str, *, may_replace: bool, letters_min: int = _SHORT + 1) -> bool:
+    """Whether one letter too many, one missing, two swapped or (`may_replace`) one replaced tell two words apart, of
+    which the longer has at least so many letters.
 
     The first letter is right in most slips, and asking for that tells `rush in` from `push in`; a word standing alone
     with a letter replaced is another word as a rule (`snake`, `shape` and `share` for `shake`).
@@ -253,7 +257,7 @@ def _is_slip(typed: str, meant: str, *, may_replace: bool) -> bool:
     if typed == meant:
         return True
     longer = max(len(typed), len(meant))
-    if typed[0] != meant[0] or longer <= _SHORT or abs(len(typed) - len(meant)) > 1:
+    if typed[0] != meant[0] or longer < letters_min or abs(len(typed) - len(meant)) > 1:
         return False
     same = next((at for at, (one, other) in enumerate(zip(typed, meant, strict=False)) if one != other), longer - 1)
     if len(typed) != len(meant):

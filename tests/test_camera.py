@@ -138,6 +138,8 @@ def test_any_letter_case_is_understood(command: str) -> None:
         ("Trcking shot", ["Tracking shot"]),
         ("Peddestal dwon", ["Pedestal down"]),
         ("Shak", ["Shake"]),
+        ("Zoom inn", ["Zoom in"]),
+        ("pull ot", ["Pull out"]),
         # Words of the trade.
         ("zoom", ["Zoom in", "Zoom out"]),
         ("pan up", ["Tilt up"]),
