@@ -68,12 +68,38 @@ def test_without_a_session_no_page_is_read_and_no_form_is_taken(tmp_path: Path) 
         async with house(tmp_path) as it, it.browse() as http:
             before = await it.parts.callers.version()
             for method, path, _ in [*ways(it.parts), ("GET", "/dashboard/nowhere", frozenset())]:
-                for headers in ({}, bearer(ADMIN_KEY), bearer(ALICE), {"cookie": "reelgate_session=" + "A" * 43}):
+                no_session = {}, {"cookie": "reelgate_session=" + "A" * 43}
+                # A key that comes with the request opens what is read, and nothing else.
+                keys = (bearer(ADMIN_KEY), bearer(ALICE)) if method == "POST" or path == "/dashboard/nowhere" else ()
+                for headers in (*no_session, *keys):
                     answer = await http.request(method, filled(path), headers=headers)
                     assert answer.status_code == 303, (method, path)
                     assert answer.headers["location"].startswith("/dashboard/login")
                     assert answer.text == ""
             assert await it.parts.callers.version() == before
+
+    asyncio.run(story())
+
+
+def test_a_key_that_comes_with_the_request_reads_what_its_login_would(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with house(tmp_path) as it, it.browse() as http:
+            for method, path, roles in ways(it.parts):
+                if method == "GET":
+                    for key, role in ((ADMIN_KEY, Role.OPERATOR), (ALICE, Role.HOLDER)):
+                        answer = await http.get(filled(path), headers=bearer(key))
+                        # The page of a task that is not there is none either.
+                        is_there = role in roles and "{id}" not in path
+                        assert answer.status_code == (200 if is_there else 404), (path, role)
+                        assert "set-cookie" not in answer.headers
+                    wrong = await http.get(filled(path), headers=bearer("sk-rg-nobodys-key"))
+                    assert wrong.status_code == 401
+            page = await http.get("/dashboard/keys", headers={"x-api-key": ADMIN_KEY})
+            (token,) = set(re.findall(r'name="csrf" value="([^"]+)"', page.text))
+            form = {"csrf": token, "id": "made"}
+            for headers in (bearer(ADMIN_KEY), {}):
+                refused = await http.post("/dashboard/keys", data=form, headers={**headers, "origin": OWN})
+                assert refused.status_code == 303, "the token of such a page is good for nothing"
 
     asyncio.run(story())
 

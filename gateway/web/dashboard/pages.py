@@ -6,7 +6,6 @@ from typing import Any
 
 from gateway.bounds import Place
 from gateway.errors import CallerError, GatewayError, InvalidRequest
-from gateway.store import Session
 from gateway.structs import Struct, field
 from gateway.video import Caller
 from gateway.web.dashboard.rendering import Renderer
@@ -23,13 +22,12 @@ class Role(StrEnum):
 
 
 class Viewer(Struct, frozen=True):
-    """Somebody who is logged in. `caller` is the virtual key that a HOLDER came with, and None for an OPERATOR."""
+    """Somebody who is let in. `caller` is the virtual key that a HOLDER came with, and None for an OPERATOR."""
 
     role: Role
     caller: Caller | None
-    session: Session
     csrf: str
-    """What every form of this session carries."""
+    """What every form of his session carries."""
 
     @property
     def name(self) -> str:

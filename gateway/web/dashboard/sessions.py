@@ -1,4 +1,5 @@
-"""Who is logged in: a cookie with a random token, and a row in storage that knows the token's digest.
+"""Who is logged in: a cookie with a random token, and a row in storage that knows the token's digest. Whoever only
+reads may present a key instead.
 
 A session ends after twelve hours, when its owner logs out, and when what it was opened with opens nothing any more: the
 admin key is another one, the virtual key was revoked or has expired. All of that is judged at every request.
@@ -8,12 +9,14 @@ import hashlib
 import hmac
 import secrets
 
+from gateway.errors import Unauthenticated
 from gateway.flows import callers
 from gateway.headers import HeaderList
 from gateway.parts import Parts
 from gateway.secret import Secret
 from gateway.store import Session
 from gateway.video import Caller
+from gateway.web.auth import presented
 from gateway.web.cookies import cookie
 from gateway.web.dashboard.pages import Role, Viewer
 from gateway.web.exchange import Exchange
@@ -74,9 +77,21 @@ class Doorbook:
         csrf = _derived(token, "form")
         if session.key_id is None:
             is_good = hmac.compare_digest(session.proof, _derived(token, f"key {self._admin_digest}"))
-            return Viewer(Role.OPERATOR, None, session, csrf) if is_good else None
+            return Viewer(Role.OPERATOR, None, csrf) if is_good else None
         caller = self._caller_of(session, token)
-        return None if caller is None else Viewer(Role.HOLDER, caller, session, csrf)
+        return None if caller is None else Viewer(Role.HOLDER, caller, csrf)
+
+    def presents(self, exchange: Exchange) -> Viewer | None:
+        """Who presents a key with the request itself, as scripts do; None where there is none. No form of a page that
+        is read so is good for anything. Raises Unauthenticated for a key that opens nothing."""
+        key = presented(exchange)
+        if key is None:
+            return None
+        is_admin, caller = self._judge(hashlib.sha256(key).hexdigest())
+        if not is_admin and caller is None:
+            raise Unauthenticated("this key opens nothing here")
+        no_form = secrets.token_urlsafe(TOKEN_BYTES)
+        return Viewer(Role.OPERATOR, None, no_form) if is_admin else Viewer(Role.HOLDER, caller, no_form)
 
     async def close(self, exchange: Exchange) -> HeaderList:
         """Log out: the headers that take the cookie away."""
