@@ -159,7 +159,7 @@ def render_created(task: Task) -> dict[str, Any]:
         "task_info": info,
         "type": "video",
         **speaking.extension(task),
-        **speaking.failure(task),
+        **speaking.failure(task, _ROWS),
     }
 
 

@@ -163,14 +163,14 @@ def render_created(task: Task) -> dict[str, Any]:
         "progress": speaking.progress(task),
         "created_at": int(task.created_at),
         **speaking.extension(task),
-        **speaking.failure(task),
+        **speaking.failure(task, _ROWS),
     }
 
 
 def render_task(task: Task, view: View) -> dict[str, Any]:
     """The answer to a poll: all three documented shapes at once (FACTS 3.4, CONTRACT section 4)."""
     link = view.link if task.status is Status.COMPLETED else None
-    error = speaking.failure(task).get("error")
+    error = speaking.failure(task, _ROWS).get("error")
     seconds = task.request.duration_s
     return {
         "code": "success",

@@ -196,7 +196,7 @@ def render_task(task: Task, view: View) -> dict[str, Any]:
         "size": None if pixels is None else f"{pixels[0]}x{pixels[1]}",
         "seconds": None if seconds is None else str(seconds),
         "remixed_from_video_id": None,
-        "error": speaking.failure(task).get("error"),
+        "error": speaking.failure(task, _ROWS).get("error"),
         **speaking.extension(task),
     }
 

@@ -56,6 +56,9 @@ class Row(NamedTuple):
     type: str
 
 
+NO_ROWS: Mapping[str, Row] = {}
+
+
 class Dialect(Protocol):
     """A client's way of speaking. A module satisfies this by having these names; none of them does I/O."""
 
@@ -137,13 +140,18 @@ def extension(task: Task) -> dict[str, str]:
     return {} if task.submission is None else {"submission": task.submission}
 
 
-def failure(task: Task) -> dict[str, dict[str, str]]:
-    """The `error` of a task that failed, nothing otherwise."""
+def failure(task: Task, rows: Mapping[str, Row] = NO_ROWS) -> dict[str, dict[str, str]]:
+    """The `error` of a task that failed, nothing otherwise.
+
+    What an answer to its create would have said, the task says in the same words (CONTRACT section 4): a refusal may
+    come after that answer.
+    """
     if task.status is not Status.FAILED:
         return {}
     if task.failure is None:
         return {"error": {"code": "unknown_error", "message": "the task failed for an unknown reason"}}
-    return {"error": {"code": task.failure.code, "message": task.failure.message}}
+    known = rows.get(task.failure.code)
+    return {"error": {"code": task.failure.code if known is None else known.code, "message": task.failure.message}}
 
 
 def amount(micros: int) -> float:

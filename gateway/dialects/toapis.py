@@ -125,12 +125,12 @@ def spell(name: str, value: str) -> str:
 
 def render_created(task: Task) -> dict[str, Any]:
     """The answer to a create (FACTS 2.1)."""
-    return {**_head(task), "metadata": {}, **speaking.failure(task)}
+    return {**_head(task), "metadata": {}, **speaking.failure(task, _ROWS)}
 
 
 def render_task(task: Task, view: View) -> dict[str, Any]:
     """The answer to a poll (FACTS 2.2)."""
-    body = {**_head(task), **speaking.failure(task)}
+    body = {**_head(task), **speaking.failure(task, _ROWS)}
     if view.is_estimate:
         body["metadata"] = speaking.estimate(view)
     if task.status is Status.COMPLETED:

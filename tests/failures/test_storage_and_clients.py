@@ -352,7 +352,7 @@ def test_a_slow_upstream_does_not_keep_the_client_waiting(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, "invalid_request"), (401, "no_usable_key"), (404, "upstream_error"), (429, "rate_limited")],
+    [(400, "invalid_request"), (401, "service_unavailable"), (404, "upstream_error"), (429, "rate_limit_exceeded")],
 )
 def test_a_refusal_after_the_early_answer_makes_the_task_failed_and_unspent(
     status: int, code: str, tmp_path: Path
