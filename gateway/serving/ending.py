@@ -3,7 +3,8 @@
     SIGUSR1   leave: ready no more, every answer closes its connection, all else goes on, creates too; after
               `server.leave_s`, when load balancers have noticed, nothing is accepted any more; then stop
     retire    the same in a fleet, where another worker has this one's place: nothing is accepted from now on
-    SIGTERM   stop: no new creates, what runs is finished, out within 30 s (CONTRACT section 5)
+    SIGTERM   stop: no new creates, what runs is finished, out within 30 s (CONTRACT section 5); so do SIGINT, and
+              SIGHUP, which a terminal sends when it is closed and which would end a process at once
     again     hurry: nobody waits for what runs; what is known is written down
 
 Whoever leaves closes no connection but with an answer that says so: one that is closed while its client is already
@@ -47,8 +48,9 @@ class Ending:
     def listen(self) -> None:
         """Hear signals from now on."""
         loop = asyncio.get_running_loop()
-        for number, heard in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGUSR1, self.leave)):
-            loop.add_signal_handler(number, heard)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGUSR1, self.leave)
 
     def leave(self) -> None:
         """Send everybody elsewhere, and stop when that is done."""

@@ -75,7 +75,7 @@ def test_a_create_in_flight_is_finished_and_recorded(answer_within_s: float, tmp
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_gateway_ends_at_once_although_clients_are_connected(number: signal.Signals, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serve(tmp_path, "http://127.0.0.1:9") as process, a_client() as http:
