@@ -49,7 +49,8 @@ class Ending:
         """Hear signals from now on."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self.stop)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asks not to be told
+                loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGUSR1, self.leave)
 
     def leave(self) -> None:

@@ -89,6 +89,21 @@ def test_an_idle_gateway_ends_at_once_although_clients_are_connected(number: sig
     asyncio.run(scenario())
 
 
+def test_under_nohup_a_gateway_outlives_its_terminal(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` leaves it to what it starts
+        try:
+            async with serve(tmp_path, "http://127.0.0.1:9") as process, a_client() as http:
+                process.signal(signal.SIGHUP)
+                for _ in range(5):
+                    assert (await http.get(f"{process.base_url}/readyz")).json()["checks"]["accepting"]
+                    await asyncio.sleep(0.02)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+    asyncio.run(scenario())
+
+
 def test_while_it_shuts_down_it_takes_no_new_creates(tmp_path: Path) -> None:
     async def scenario() -> None:
         gate = asyncio.Event()
