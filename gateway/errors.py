@@ -12,7 +12,7 @@ A class answers by its attributes, so no code ever inspects a message:
     GatewayError
     ├─ CallerError     InvalidRequest · UnknownModel · Unauthenticated · UnknownKey · UnknownTask · UnknownRoute
     │                  WrongMethod · TooLarge · KeyReused · TwinRunning · NotReady · ResultExpired
-    │                  UnknownExpectation · UnknownVersion · HeadTooLarge · TooSlow
+    │                  UnmetRange · UnknownExpectation · UnknownVersion · HeadTooLarge · TooSlow
     ├─ PolicyError     ModelNotAllowed · BudgetSpent · TooFast · QueueFull · TooManyTasks · Frozen
     ├─ UpstreamError
     │  ├─ Refused      Unreachable · Distrusted · EdgeDown · Overloaded · KeyBusy · KeyExhausted · KeyRejected
@@ -145,6 +145,14 @@ class WrongMethod(CallerError):
 class TooLarge(CallerError):
     status = 413
     code = "too_large"
+
+
+class UnmetRange(InvalidRequest):
+    """There is no such part of the film. Players go by the status, so it is this one in every dialect."""
+
+    status = 416
+    whole_bytes: int | None = None
+    """How many there are of it, where its host says so."""
 
 
 class UnknownExpectation(InvalidRequest):
@@ -346,6 +354,12 @@ class BadCall(Refused):
 
     status = 400
     code = "invalid_request"
+
+
+class ModelNotOffered(BadCall):
+    """The upstream does not offer the model (H9): another one may. Where none is left, the caller is told so."""
+
+    again = Again.ANOTHER_UPSTREAM
 
 
 class CallTooLarge(Refused):

@@ -171,6 +171,7 @@ _TAKEN_AND_COMPLAINING = json.dumps({"id": "task-1", "task_id": "task-1", "error
 _LONG = b'{"filler": "' + b"x" * REPLY_BYTES_MAX + b'", ' + _TAKEN[1:]
 _HEAD = b'{"created": 1'
 _CONTENT = _error("this violates the content policy", "content_policy_violation")
+_ABOUT_MODEL = json.dumps({"error": {"code": "some_code", "message": "not today", "param": "model"}}).encode()
 _GZIP = (("Content-Encoding", "gzip"),)
 _LONG_AGO = format_datetime(datetime.fromtimestamp(0, UTC), usegmt=True)
 _IN_20_S = format_datetime(datetime.fromtimestamp(NOW, UTC) + timedelta(seconds=20), usegmt=True)
@@ -270,6 +271,11 @@ ANSWERS: tuple[Case, ...] = (
     Case("H8", "303", _bodies(303)),
     Case("H9", "400", _bodies(400)),
     Case("H9", "400 about the content of the request", (Answer(400, _CONTENT),)),
+    Case(
+        "H9",
+        "400 whose code or param says that the model is not offered here",
+        (Answer(400, _error(code="model_unavailable")), Answer(400, _ABOUT_MODEL)),
+    ),
     Case("H10", "401 with a JSON error", (Answer(401, _JSON),)),
     Case("H10", "401 without one, as an edge might say it", _bodies(401, bodies=(_HTML, b""))),
     Case("H11", "402", _bodies(402)),

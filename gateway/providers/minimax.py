@@ -13,6 +13,7 @@ from gateway.errors import LookFailed, Problem
 from gateway.providers import base_resp
 from gateway.providers.protocol import Funds, Site
 from gateway.providers.reading import (
+    CONTENT_REFUSED,
     canonical,
     make_look,
     members,
@@ -94,7 +95,7 @@ async def poll(upstream_id: str, site: Site, send: Send) -> Look:
     body = _read_query(await send(Call("poll", "GET", address)))
     code, message = base_resp.read(body)
     word = body.get("status") or (_FAIL if code in base_resp.CONTENT else None)
-    failure = ("content_policy_violation" if code in base_resp.CONTENT else None, message if code else None)
+    failure = (CONTENT_REFUSED if code in base_resp.CONTENT else None, message if code else None)
     look = make_look(word, _STATUS, failure=failure)
     file_id = read_id(body.get("file_id"), may_be_number=True)
     if look.status is not Status.COMPLETED or file_id is None:

@@ -12,6 +12,7 @@ from gateway.errors import Problem, Spent
 from gateway.providers import base_resp
 from gateway.providers.protocol import Funds, Site
 from gateway.providers.reading import (
+    CONTENT_REFUSED,
     FINE_CODES,
     canonical,
     make_look,
@@ -121,7 +122,7 @@ async def poll(upstream_id: str, site: Site, send: Send) -> Look:
             members(task.get("metadata")).get("url"),
             task.get("fail_reason"),  # where sites of before `result_url` keep the link of a success
         ),
-        failure=(error.get("code"), error.get("message") or task.get("fail_reason")),
+        failure=(_failure_code(error.get("code")), error.get("message") or task.get("fail_reason")),
     )
 
 
@@ -141,10 +142,16 @@ async def balance(site: Site, send: Send) -> Funds | None:
 
 
 def _read_created_id(body: Mapping[str, Any]) -> str | None:
-    """`task_id`, which both documented answers have, or the `id` beside it (FACTS 3.4)."""
+    """`task_id`, which both documented answers have, or the `id` beside it (FACTS 3.4). Both are words: the one number
+    that is called `id` counts the site's own tasks, inside the answer to a look."""
     if body.get("error") is not None or body.get("code") not in FINE_CODES:
         return None
-    return read_id(body.get("task_id"), may_be_number=True) or read_id(body.get("id"), may_be_number=True)
+    return read_id(body.get("task_id")) or read_id(body.get("id"))
+
+
+def _failure_code(code: object) -> object:
+    """The code of a failed task; MiniMax's own is handed on as a number here too (FACTS 3.3)."""
+    return CONTENT_REFUSED if base_resp.read_code(code) in base_resp.CONTENT else code
 
 
 def _judge(reply: Reply, now: float) -> errors.UpstreamError:

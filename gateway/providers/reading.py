@@ -9,8 +9,8 @@ from math import isfinite
 from typing import Any
 
 from gateway import jsontext
-from gateway.errors import LookFailed
-from gateway.providers.verdicts import fit_to_show
+from gateway.errors import ContentRejected, LookFailed
+from gateway.providers.verdicts import fit_to_show, is_about_content
 from gateway.video import Failure, Look, Status
 from gateway.wire import Reply
 
@@ -20,6 +20,10 @@ _STRANGE_CHARACTERS_MAX = 64
 
 # What a `code` at the top of a good answer says (FACTS 2 and 3.4); any other makes the answer an error.
 FINE_CODES = (None, "", 0, 200, "0", "200", "success")
+
+CONTENT_REFUSED = ContentRejected.code  # CONTRACT section 7: the one code for it, whatever a provider's own is
+# Codes that any failure may wear (FACTS 1.4, 2.2): what it was, the sentence beside them says.
+_SAYS_NOTHING = frozenset({"generation_failed", "unknown_error", "upstream_error"})
 
 _LINK = re.compile(r"https?://\S+", re.IGNORECASE)
 _BARE_LINK = re.compile(r"(?://)?([\w-]+(?:\.[\w-]+)+(?::\d+)?(?:[/?]\S*)?)")
@@ -114,12 +118,13 @@ def read_link(candidates: Iterable[object], *, may_be_bare: bool = False) -> str
 
 
 def read_failure(code: object, message: object) -> Failure:
-    """Why there is no film, fit to be shown. A number is no code a caller could know."""
-    has_words = isinstance(message, str) and message.strip()
-    return Failure(
-        code=code if isinstance(code, str) and _FAILURE_CODE.fullmatch(code) else "generation_failed",
-        message=fit_to_show(str(message)) if has_words else "the upstream could not make this video",
-    )
+    """Why there is no film, fit to be shown. A number is no code a caller could know; of refused content some tell in
+    words alone (FACTS 2.2, 3.4)."""
+    word = code if isinstance(code, str) and _FAILURE_CODE.fullmatch(code) else "generation_failed"
+    sentence = message if isinstance(message, str) and message.strip() else None
+    if is_about_content(word) or (word in _SAYS_NOTHING and is_about_content(sentence or "")):
+        word = CONTENT_REFUSED
+    return Failure(word, "the upstream could not make this video" if sentence is None else fit_to_show(sentence))
 
 
 def canonical(param: str | None, names: Mapping[str, str]) -> str | None:

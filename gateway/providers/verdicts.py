@@ -14,11 +14,23 @@ RETRY_AFTER_MAX_S = 300
 RETRY_AFTER_JUNK_S = 30  # H20: what a header that says nothing usable is taken for
 _MESSAGE_CHARACTERS_MAX = 300
 _SECRET = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w.*-]{4,}", re.IGNORECASE)
-# Not "sensitive" or "violates" alone: names are case-sensitive, and a duration may violate a schema.
+# Not "sensitive" or "violates" alone: names are case-sensitive, and a duration may violate a schema. `new_sensitive` is
+# how MiniMax words its 1026 and 1027, which relays hand on.
 _CONTENT = re.compile(
     r"content[_ -]?polic|polic(?:y|ies) violation|violat\w+ [^.]{0,60}polic|moderation|nsfw|prohibited content"
-    r"|sensitive[_ ](?:content|input|word|text|image)|(?:input|prompt|content|text)[^.]{0,40} sensitive\b",
+    r"|sensitive[_ ](?:content|input|word|text|image)|(?:input|prompt|content|text)[^.]{0,40} sensitive\b"
+    r"|\bnew_sensitive\b",
     re.IGNORECASE,
+)
+# Codes of a 400 that speak of the model and of nothing else. `missing_model` is none: it speaks of the body.
+_MODEL_CODES = frozenset(
+    {
+        "model_not_found",  # OpenAI's word, which relays took over with its envelope
+        "model_unavailable",  # FACTS 1.4
+        "model_access_denied",  # FACTS 1.5, where it comes with 403
+        *("model_not_available", "model_not_supported", "model_not_allowed", "model_not_exist"),
+        *("unknown_model", "unsupported_model", "invalid_model"),
+    }
 )
 _ABOUT_RIGHTS = re.compile(r"model|permission|access|forbidden|plan", re.IGNORECASE)
 
@@ -66,10 +78,8 @@ def judge(reply: Reply, now: float) -> errors.UpstreamError:
     if not reply.is_whole and status not in _PROVED_BY_STATUS:
         return errors.InDoubt("the upstream's answer broke off", row="T10", http_status=status)
     message = _message(reply)
-    if status in (400, 422) and _CONTENT.search(f"{_error_code(reply)} {message}"):
-        return errors.ContentRejected(
-            message or "the upstream refused the content", row="H18" if status == 422 else "H9", http_status=status
-        )
+    if status in (400, 422) and (found := _judge_request(reply, message)) is not None:
+        return found
     if status == 401:
         words = "an upstream credential was refused"
         return errors.KeyRejected(words, row="H10", http_status=status, is_vague=message is None)
@@ -93,6 +103,11 @@ def judge(reply: Reply, now: float) -> errors.UpstreamError:
     return errors.InDoubt(f"the upstream answered {status} without a usable task id", row=row, http_status=status)
 
 
+def is_about_content(words: str) -> bool:
+    """Whether a code or a sentence says that the content was refused."""
+    return _CONTENT.search(words) is not None
+
+
 def read_retry_after(reply: Reply, now: float) -> int | None:
     """Seconds from the header, clamped to 1–300; a date is understood, junk counts as 30 s; None without a header."""
     text = reply.headers.get("retry-after")
@@ -109,6 +124,22 @@ def read_retry_after(reply: Reply, now: float) -> int | None:
 
 def _clamped(seconds: float) -> int:
     return int(min(max(seconds, 1), RETRY_AFTER_MAX_S))
+
+
+def _judge_request(reply: Reply, message: str | None) -> errors.Refused | None:
+    """What a 400 or 422 finds wrong, where that is the content or the model; None for anything else.
+
+    A code says more than a sentence. The sentence alone never speaks of the model, because most of them name it.
+    """
+    status, code = reply.status, _error_code(reply)
+    is_about_model = status == 400 and code.casefold() in _MODEL_CODES
+    if is_about_content(code if is_about_model else f"{code} {message or ''}"):
+        row = "H18" if status == 422 else "H9"
+        return errors.ContentRejected(message or "the upstream refused the content", row=row, http_status=status)
+    if is_about_model or (status == 400 and _param(reply) == "model"):
+        words = message or "the upstream does not offer this model"
+        return errors.ModelNotOffered(words, param="model", row="H9", http_status=status)
+    return None
 
 
 def _judge_forbidden(words: str | None) -> errors.Refused:

@@ -17,7 +17,7 @@ import pytest
 
 from gateway.errors import LookFailed
 from gateway.keys import KeyState
-from gateway.video import State
+from gateway.video import Money, State
 from tests.failures.world import FIRST_LOOK_S, PRICE, Clock, Key, Place, World, open_world, secret
 from tests.fakes.upstream import (
     HTML,
@@ -38,6 +38,7 @@ FILM = "https://films.example.com/a-ship.mp4"
 JSON = error_body()
 DONE = look("completed", progress=100, results=[FILM])
 DONE_BYTES = response(200, json.dumps({"status": "completed", "progress": 100, "results": [FILM]}).encode())
+NO_FILM = look("completed", progress=100)
 NOT_FOUND = answer(404, error_body("Task not found", "task_not_found"))
 
 
@@ -199,7 +200,7 @@ def test_what_an_edge_says_is_no_evidence_that_a_task_is_missing(between: Behavi
     ("found", "code"),
     [
         (NOT_FOUND, "upstream_task_missing"),
-        (look("completed", progress=100), "result_missing"),
+        (NO_FILM, "result_missing"),
         (look("completed", progress=100, results=[]), "result_missing"),
         (look("completed", progress=100, results=[None, 7, "", "ftp://films.example.com/a"]), "result_missing"),
     ],
@@ -229,13 +230,104 @@ def test_a_gap_that_mends_itself_starts_the_ten_minutes_anew(tmp_path: Path) -> 
     async def play() -> None:
         async with running_task(tmp_path) as scene:
             for _ in range(3):
-                await scene.poll(NOT_FOUND)
+                await scene.poll(NO_FILM)
                 scene.clock.walk(400)
                 await scene.poll(look("processing", progress=10))
                 scene.clock.walk(100)
-            await scene.poll(NOT_FOUND)
+            await scene.poll(NO_FILM)
             scene.clock.walk(500)
-            assert (await scene.poll(NOT_FOUND))["status"] == "processing"
+            assert (await scene.poll(NO_FILM))["status"] == "processing"
+
+    asyncio.run(play())
+
+
+async def lost_after(scene: Scene, *gaps_s: float) -> list[str]:
+    """What a task is called from look to look, so many seconds apart, while the upstream does not know it."""
+    words = []
+    for gap_s in (0.0, *gaps_s):
+        scene.clock.walk(gap_s)
+        before = scene.looks
+        words.append((await scene.poll(NOT_FOUND))["status"])
+        assert scene.looks == before + 1
+    return words
+
+
+def test_a_task_that_is_lost_later_fails_after_two_minutes_and_a_person_judges(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with running_task(tmp_path) as scene:
+            await scene.poll(look("processing", progress=10))
+            scene.clock.walk(60)
+            assert await lost_after(scene, 40, 40, 39.9) == ["processing"] * 4
+            assert await scene.world.held() == PRICE
+            scene.clock.walk(20)
+            polled = await scene.poll(NOT_FOUND)
+            assert (polled["status"], polled["error"]["code"]) == ("failed", "upstream_task_missing")
+            assert (await scene.world.task()).money is Money.SUSPENDED
+
+    asyncio.run(play())
+
+
+def test_a_task_that_nobody_asked_for_within_a_minute_is_not_new_when_it_is_lost(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with running_task(tmp_path) as scene:
+            scene.clock.walk(60)
+            assert await lost_after(scene, 60, 60) == ["pending", "pending", "failed"]
+
+    asyncio.run(play())
+
+
+def test_no_task_is_lost_by_two_looks(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with running_task(tmp_path) as scene:
+            scene.clock.walk(300)
+            assert await lost_after(scene, 500, 3) == ["pending", "pending", "failed"]
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("between", [answer(503, JSON), look("processing", progress=10)], ids=["outage", "found"])
+def test_what_comes_between_starts_the_two_minutes_anew(between: Behaviour, tmp_path: Path) -> None:
+    async def play() -> None:
+        async with running_task(tmp_path) as scene:
+            scene.clock.walk(100)
+            await lost_after(scene, 40, 40)
+            scene.clock.walk(39)
+            await scene.poll(between)
+            scene.clock.walk(40)
+            assert "failed" not in await lost_after(scene, 50, 60)
+            assert await scene.state() is State.RUNNING
+            scene.clock.walk(40)
+            assert (await scene.poll(DONE))["results"] == [FILM]
+
+    asyncio.run(play())
+
+
+def test_a_new_task_keeps_its_ten_minutes_across_an_outage(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with running_task(tmp_path) as scene:
+            await scene.poll(NOT_FOUND)
+            scene.clock.walk(40)
+            await scene.poll(answer(503, JSON))
+            scene.clock.walk(60)
+            assert "failed" not in await lost_after(scene, *[40] * 14)
+            scene.clock.walk(40)
+            assert (await scene.poll(look("processing", progress=10)))["progress"] == 10
+            scene.clock.walk(2)  # from now on it is no new one any more
+            assert await lost_after(scene, 60, 60) == ["processing", "processing", "failed"]
+
+    asyncio.run(play())
+
+
+def test_a_film_that_is_waited_for_is_not_lost_by_one_look(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with running_task(tmp_path) as scene:
+            scene.clock.walk(100)
+            for _ in range(3):
+                await scene.poll(NO_FILM)
+                scene.clock.walk(60)
+            assert await lost_after(scene, 40, 40) == ["pending"] * 3
+            scene.clock.walk(40)
+            assert (await scene.poll(DONE))["results"] == [FILM]
 
     asyncio.run(play())
 

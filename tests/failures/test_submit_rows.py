@@ -346,6 +346,15 @@ STATUSES = [
     ),
     refused("H9", "400 naming a field left out", answer(400, error_body(param="quality")), 400, param="quality"),
     refused("H9", "400 naming a field of nobody", answer(400, error_body(param="secret_switch")), 400),
+    refused(
+        "H9", "400 whose code says that the model is not offered here",
+        answer(400, error_body("no such model", "model_not_found")), 400, param="model", way=Way.ANOTHER_UPSTREAM,
+    ),
+    refused(
+        "H9", "400 whose param says that the model is not offered here",
+        answer(400, error_body("no such model", param="model")), 400, param="model", way=Way.ANOTHER_UPSTREAM,
+    ),
+    refused("H9", "400 whose message alone speaks of the model", answer(400, error_body("no such model")), 400),
     refused("H9", "400 about the content", answer(400, _POLICY), 400, code="content_policy_violation"),
     refused("H10", "401 with JSON", answer(401, JSON), **_RETIRED),
     *_all_bodies("H10", 401, refused, only=("HTML", "nothing"), **_VAGUE),

@@ -79,7 +79,7 @@ def test_a_submit_ends_in_a_documented_id_or_in_an_upstream_error(provider: str,
         return
     assert body.get("error") is None
     assert any(
-        result.upstream_id == (str(value) if provider in ("newapi", "minimax") else value)
+        result.upstream_id == (str(value) if provider == "minimax" else value)
         for value in documented_ids(provider, body)
         if not isinstance(value, bool) and value is not None
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway import errors
-from gateway.errors import Spent, UpstreamError
+from gateway.errors import Again, ModelNotOffered, Spent, UpstreamError
 from gateway.providers import PROVIDERS
 from gateway.wire import Reply
 from tests.providers.fakes import NOW, answer, submit
@@ -134,6 +134,7 @@ CONTENT = [
     ("toapis", 422, {"error": {"code": "content_policy_violation", "message": "no", "type": "x"}}),
     ("newapi", 400, {"code": "content_policy_violation", "message": "no", "data": None}),
     ("newapi", 400, {"code": "1026", "message": "hailuo api error: input new_sensitive", "data": None}),
+    ("toapis", 400, {"error": {"code": "invalid_request", "message": "input new_sensitive", "type": "x"}}),
     ("minimax", 200, {"base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}),
 ]
 
@@ -143,6 +144,47 @@ def test_refused_content_is_told_apart_from_a_bad_call(provider: str, status: in
     error = refusal(provider, answer(body, status))
     assert type(error) is errors.ContentRejected
     assert error.message in ("no", "input new_sensitive")
+
+
+MODEL_CODES = ["model_not_found", "Model_Not_Found", "model_unavailable", "unsupported_model", "model_access_denied"]
+
+
+def said(code: object, message: str = "no", **more: object) -> list[dict[str, Any]]:
+    """An error in both envelopes that there are."""
+    return [{"error": {"code": code, "message": message, **more}}, {"code": code, "message": message, **more}]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_400_about_the_model_leaves_it_to_another_upstream_h9(provider: str) -> None:
+    about_model = [body for code in MODEL_CODES for body in said(code)]
+    about_model += [body for code in ("invalid_request", 400, None) for body in said(code, param="model")]
+    about_model += said("model_unavailable", "the moderation model is not here")
+    for body in about_model:
+        error = refusal(provider, answer(body, 400))
+        if provider == "newapi" and "model_not_found" in str(body):
+            assert (type(error), error.row) == (errors.KeyBarred, "H12"), body  # of the token's group, so of the key
+            continue
+        assert (type(error), error.row, error.param) == (ModelNotOffered, "H9", "model"), body
+        assert isinstance(error, errors.BadCall)
+        assert error.again is Again.ANOTHER_UPSTREAM
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_only_a_code_or_a_param_speaks_of_the_model(provider: str) -> None:
+    for body in (
+        *said("invalid_request", "model_not_found: the model does not exist"),
+        *said("missing_model"),
+        *said("invalid_model_params"),
+        *said("invalid_request", param="model_params.prompt_optimizer"),
+    ):
+        assert type(refusal(provider, answer(body, 400))) is errors.BadCall, body
+    for body in (
+        *said("content_policy_violation", param="model"),
+        *said(400, "against our content policy", param="model"),
+    ):
+        assert type(refusal(provider, answer(body, 400))) is errors.ContentRejected, body
+    for body in said("unknown_model", param="model"):
+        assert type(refusal(provider, answer(body, 422))) is errors.BadCall, body
 
 
 FIELDS = [
