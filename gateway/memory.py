@@ -41,6 +41,12 @@ class Watch(Struct):
     failures: int = 0
     missing_since: float | None = None
     """Since when the upstream claims not to know the task, or calls it completed without a film."""
+    unknown_since: float | None = None
+    """Since when it has claimed nothing but not to know the task."""
+    unknown_looks: int = 0
+    """How many looks were answered so since then."""
+    may_be_late: bool = False
+    """It claimed so right after the submit, and has not known the task yet: what is new may take time to be known."""
     under_way: "Coroutine[Task] | None" = None
     """The one look that everybody waits for."""
     shown: int = 0

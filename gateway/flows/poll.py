@@ -22,7 +22,12 @@ LOOK_WAIT_S = 5.0  # a client is told the last known state rather than kept wait
 BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S = 1.0, 1.5, 30.0  # FAILURES section 5
 TOUCH_S = 60.0
 _BEFORE_RUNNING = frozenset({State.OPENED, State.UNCONFIRMED})
-MISSING_FOR_S = 600.0  # FAILURES section 5: how long "unknown task" and "completed, but no film" may mend themselves
+# FAILURES section 5: how long a new task may be unknown, and "completed, but no film" may mend itself. New is what the
+# upstream does not know within a minute of the submit.
+MISSING_FOR_S, NEW_FOR_S = 600.0, 60.0
+# The same for a task that is not new. The row names no time, and no upstream has a list to reconcile it with: a fault
+# that is over in two minutes has cost nothing, and a look or two that went astray are no evidence.
+LOST_FOR_S, LOST_LOOKS = 120.0, 3
 
 
 class Waiting(Struct):
@@ -166,8 +171,8 @@ async def _look(task: Task, watch: Watch, parts: Parts) -> Task:
         return await _learn(task, found, watch, parts)
     except LookFailed as failure:
         if failure.is_missing:
-            return await _miss(task, watch, "upstream_task_missing", parts)
-        watch.missing_since = None  # an outage is no evidence of anything
+            return await _not_know(task, watch, parts)
+        watch.missing_since = watch.unknown_since = None  # an outage is no evidence of anything
         return await _touch(task, parts)
     except (StorageDown, WrongState):
         return task  # the receipt may still be in the journal; the sweep brings it to storage
@@ -193,6 +198,7 @@ async def _learn(task: Task, found: Look, watch: Watch, parts: Parts) -> Task:
     if found.strange is not None:
         parts.metrics.surprise(task.upstream, "status_word")
         log.warning("task %d: the upstream says %r, which no document lists", task.id, found.strange)
+    watch.unknown_since, watch.may_be_late = None, False
     if found.status is Status.COMPLETED and found.link is None:
         return await _miss(task, watch, "result_missing", parts)
     now = parts.clock()
@@ -209,17 +215,34 @@ async def _learn(task: Task, found: Look, watch: Watch, parts: Parts) -> Task:
     return task
 
 
+async def _not_know(task: Task, watch: Watch, parts: Parts) -> Task:
+    """The upstream does not know the task: one that is new it may yet come to know, any other it has lost."""
+    now = parts.clock()
+    if watch.unknown_since is None:
+        watch.unknown_since, watch.unknown_looks = now, 0
+        watch.may_be_late |= now - (task.started_at or task.created_at) <= NEW_FOR_S
+    watch.unknown_looks += 1
+    return await _miss(task, watch, "upstream_task_missing", parts)
+
+
 async def _miss(task: Task, watch: Watch, code: str, parts: Parts) -> Task:
     """The upstream does not know the task, or has no film for it: given time, then failed, and a person's to judge."""
     now = parts.clock()
     if watch.missing_since is None:
         watch.missing_since = now
-    if now - watch.missing_since < MISSING_FOR_S:
+    if now - watch.missing_since < MISSING_FOR_S and not _is_lost(watch, now):
         return task
     failure = Failure(code, "the upstream no longer knows this task or its film")
     task = parts.memory.keep(await parts.registry.fail(task.id, failure, now=now))
     _finish(task, parts)
     return task
+
+
+def _is_lost(watch: Watch, now: float) -> bool:
+    """Whether the upstream had its time to know the task, and has long enough not known it."""
+    if watch.unknown_since is None or watch.may_be_late:
+        return False
+    return watch.unknown_looks >= LOST_LOOKS and now - watch.unknown_since >= LOST_FOR_S
 
 
 def _finish(task: Task, parts: Parts) -> None:

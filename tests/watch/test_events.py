@@ -25,7 +25,11 @@ def test_a_reader_is_told_every_status_until_the_last_in_the_dialects_own_answer
             async with following(it, word, f"/{dialect}") as reader:
                 assert (await reader.block()).retry_ms == events.COME_BACK_MS
                 assert reader.response.headers["cache-control"] == "no-cache, no-transform"
-                assert reader.response.headers["x-reelgate-task-id"] == word
+                told, read = reader.response.headers, (await it.read(word, dialect)).headers
+                assert told["x-reelgate-task-id"] == word
+                for name in ("upstream", "attempts", "price"):
+                    assert told[f"x-reelgate-{name}"] == read[f"x-reelgate-{name}"]
+                assert "retry-after" not in told  # it is told as it comes: there is nothing to ask again
                 seen = [await reader.event()]
                 for seconds in (10, 60):
                     clock.walk(seconds)
