@@ -9,7 +9,7 @@ money, needs no account and no network. A script word in a prompt makes it misbe
     sandbox.py    everything it remembers            purchase.py   the story of a create, and of a look
     sales.py      what is on sale                    script.py     the script words
     tasks.py      videos in the making, on a clock   accounts.py   keys and their money
-    downloads.py  films and uploaded images          journal.py    requests received
+    downloads.py  films, images, and nothing there   journal.py    requests received
     links.py      links that live an hour            uploads.py    images uploaded
     control.py    `/_sandbox/…`                      serving.py    the server, and sockets that can be cut
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from gateway.sandbox import control, downloads, evolink, minimax, newapi, toapis
+from gateway.sandbox import control, evolink, minimax, newapi, toapis
+from gateway.sandbox.downloads import Outside
 from gateway.sandbox.front import Front, Protocol
 from gateway.sandbox.sandbox import Sandbox
 
@@ -25,9 +26,10 @@ def create_app(
     app = Starlette(
         routes=[
             *(Mount(f"/{protocol.name}", app=Front(protocol, sandbox)) for protocol in PROTOCOLS),
-            *downloads.routes(sandbox),
             *control.routes(sandbox),
         ]
     )
+    # Whatever matches nothing here, for want of a slash too.
+    app.router.redirect_slashes, app.router.default = False, Outside(sandbox)
     app.state.sandbox = sandbox
     return app

@@ -10,7 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, read to its end. `path` is without the protocol's prefix, header names are in lower case."""
+    """One request, read to its end. `path` is without the protocol's prefix, header names are in lower case.
+
+    `protocol` is empty where it was made in none.
+    """
 
     protocol: str
     method: str
@@ -26,6 +29,11 @@ class Call:
         """The bearer token, or None where there is none."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() or None if scheme.lower() == "bearer" else None
+
+    @property
+    def whole_path(self) -> str:
+        """As it was asked for."""
+        return f"/{self.protocol}{self.path}" if self.protocol else self.path
 
     def json_object(self) -> dict[str, Any]:
         """The body's fields; anything but a JSON object is refused."""

@@ -1,12 +1,16 @@
-"""What anyone may fetch who has the address: films, and uploaded images. Neither needs a key (FACTS 1.4, 1.6)."""
+"""What is asked for outside of every protocol: films and uploaded images, which anyone may fetch who has the address
+(FACTS 1.4, 1.6), and what is not there at all. All of it is written down, as inside the protocols."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from gateway.sandbox.front import read_body, read_call, write_down
 from gateway.sandbox.sales import Offer
 from gateway.sandbox.sandbox import Sandbox
 from gateway.sandbox.tasks import Status, Task
@@ -23,7 +27,20 @@ _SIZES: Mapping[str, tuple[int, int]] = {
 _HEADERS: Mapping[str, str] = {"cache-control": "private, max-age=3600"}
 
 
-def routes(sandbox: Sandbox) -> list[Route]:
+class Outside:
+    """An ASGI application for whatever belongs to no protocol."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._app = Starlette(routes=_routes(sandbox))  # of its own, so that its refusals pass through the journal too
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        if body is not None:
+            await self._app(scope, receive, write_down(read_call("", scope, body), self._sandbox, send))
+
+
+def _routes(sandbox: Sandbox) -> list[Route]:
     async def film(request: Request) -> Response:
         task = sandbox.tasks.find(request.path_params["task_id"])
         if task is None:

@@ -48,18 +48,12 @@ class Front:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read_body(receive)
+        body = await read_body(receive)
         if body is None:
             return
-        call = _read_call(self._protocol.name, scope, body)
-        entry = self._sandbox.journal.open(call, self._sandbox.now())
-
-        async def note(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                entry["status"] = message["status"]
-            await send(message)
-
-        await deliver(self._answer(call), Line(scope, receive, note, self._sandbox.speed))
+        call = read_call(self._protocol.name, scope, body)
+        noting = write_down(call, self._sandbox, send)
+        await deliver(self._answer(call), Line(scope, receive, noting, self._sandbox.speed))
 
     def _answer(self, call: Call) -> Answer:
         if len(call.body) > BODY_BYTES_MAX:
@@ -77,6 +71,18 @@ class Front:
         return self._protocol.refuse(Refusal(404, f"there is nothing at {call.path}"))
 
 
+def write_down(call: Call, sandbox: Sandbox, send: Send) -> Send:
+    """Open the call's entry in the journal; what sends its answer, and notes the status there."""
+    entry = sandbox.journal.open(call, sandbox.now())
+
+    async def note(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            entry["status"] = message["status"]
+        await send(message)
+
+    return note
+
+
 def _ask(route: Route, sandbox: Sandbox, call: Call) -> Answer:
     try:
         return route.answer(sandbox, call)
@@ -84,7 +90,7 @@ def _ask(route: Route, sandbox: Sandbox, call: Call) -> Answer:
         return route.refuse(refusal)
 
 
-async def _read_body(receive: Receive) -> bytes | None:
+async def read_body(receive: Receive) -> bytes | None:
     """The whole body; one byte too many where it is too large; None where the client left while sending."""
     chunks, size = [], 0
     while True:
@@ -99,7 +105,8 @@ async def _read_body(receive: Receive) -> bytes | None:
             return b"".join(chunks) if size <= BODY_BYTES_MAX else bytes(BODY_BYTES_MAX + 1)
 
 
-def _read_call(protocol: str, scope: Scope, body: bytes) -> Call:
+def read_call(protocol: str, scope: Scope, body: bytes) -> Call:
+    """The request below this protocol's prefix; an empty one has none."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
@@ -107,7 +114,7 @@ def _read_call(protocol: str, scope: Scope, body: bytes) -> Call:
     return Call(
         protocol=protocol,
         method=scope["method"],
-        path=scope["path"][len(f"/{protocol}") :],
+        path=scope["path"].removeprefix(f"/{protocol}" if protocol else ""),
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         body=body,

@@ -1,4 +1,8 @@
-"""Requests received, so that a test can see what really reached the upstream. No key is shown (CONTRACT 6)."""
+"""Requests received, so that a test can see what really reached the upstream. No key is shown (CONTRACT 6).
+
+All of them: those within a protocol have its name for a `provider`; fetched films, and paths that are not there, have
+none. Only what asks the sandbox about itself (`control.py`) is left out: reading the log would fill it.
+"""
 
 import json
 from collections import deque
@@ -24,9 +28,9 @@ class Journal:
         """Write a request down. Its `status` stays None until a status line is sent."""
         entry = {
             "time": now,
-            "provider": call.protocol,
+            "provider": call.protocol or None,
             "method": call.method,
-            "path": f"/{call.protocol}{call.path}",
+            "path": call.whole_path,
             "query": _hide(call.query, call.key),
             "headers": {name: _hide_header(name, value, call.key) for name, value in call.headers.items()},
             "json": _read_json(call.body),

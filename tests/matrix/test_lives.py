@@ -16,8 +16,6 @@ from tests.matrix.world import GIVE_UP_S, World, world
 
 PENDING, PROCESSING, COMPLETED, FAILED = range(4)
 WELL, BADLY, REFUSED = "", "#sandbox:fail-generation", "#sandbox:fail-content"
-# The others tell of a refused content in words alone (FACTS 2.2, 3.4).
-TELLS_CONTENT = ("evolink", "minimax")
 
 
 class Clock:
@@ -57,11 +55,11 @@ async def _live(seller: Seller, folder: Path) -> None:
             assert told.error is not None
             code, message = told.error
             assert message
-            is_told_content = script == REFUSED and seller.name in TELLS_CONTENT
+            # Also where the provider tells of it in words alone (FACTS 2.2, 3.4).
             if reader.name == "minimax":
-                assert code == ("1027" if is_told_content else "1000")
+                assert code == ("1027" if script == REFUSED else "1000")
             else:
-                assert (code == "content_policy_violation") == is_told_content
+                assert (code == "content_policy_violation") == (script == REFUSED)
         for task_id in badly.values():
             content = await here.ask("GET", f"/openai/v1/videos/{task_id}/content")
             assert (content.status, content.json()["error"]["code"]) == (400, "not_ready")
