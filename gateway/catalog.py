@@ -162,6 +162,21 @@ def judge(
     return offer, [*problems, *more]
 
 
+def in_all(found: Sequence[Sequence[Problem]]) -> list[Problem]:
+    """The problems that a request has with every model, of those that it has with each: what is wrong with it whichever
+    of them is meant."""
+    by_field = [{problem.param: problem for problem in problems} for problems in found]
+    fields = [name for name in by_field[0] if all(name in others for others in by_field)] if by_field else []
+    return [_of_all([problems[name] for problems in by_field]) for name in fields]
+
+
+def _of_all(problems: Sequence[Problem]) -> Problem:
+    allowed = tuple(dict.fromkeys(value for problem in problems for value in problem.allowed))
+    messages = {problem.message for problem in problems}
+    message = messages.pop() if len(messages) == 1 else "no model here takes this"
+    return Problem(problems[0].param, message, allowed)
+
+
 def filled_in(request: VideoRequest, offer: Offer) -> VideoRequest:
     """The request with the offer's values where the caller said nothing: what is compared, stored and sent."""
     return replace(request, model=offer.model, resolution=offer.resolution, duration_s=offer.duration_s)

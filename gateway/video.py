@@ -229,9 +229,11 @@ class Caller(Struct, frozen=True):
         return self.passthrough or not self.has_budget
 
     def may_see(self, task: "Task") -> bool:
-        """A task belongs to the caller's team; without a team, to the very key that made it. A hidden one to nobody."""
-        if task.hidden:
-            return False
+        """Its own tasks, but for hidden ones, which nobody sees."""
+        return not task.hidden and self.owns(task)
+
+    def owns(self, task: "Task") -> bool:
+        """A task belongs to the caller's team; without a team, to the very key that made it."""
         if self.team is not None or task.team is not None:
             return self.team == task.team
         return self.key_id == task.caller

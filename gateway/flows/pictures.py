@@ -28,6 +28,8 @@ log = logging.getLogger("reelgate.pictures")
 
 FIELDS = ("first_frame_image", "last_frame_image", "subject_reference")
 KEPT_S = 60.0
+# Of the time in which a create is answered, the rest is for storage and the upstream. Of 8 s these are the door's 5.
+_LOOK_SHARE = 0.625
 VALIDATOR_CHARACTERS_MAX = 256  # those of common servers have some forty
 _OK, _PART, _UNCHANGED = 200, 206, 304
 
@@ -118,12 +120,17 @@ async def see(link: str, rules: Rules) -> Picture:
         kept = None
     try:
         question = {} if kept is None else kept.question
-        async with rules.door.probe(link, bytes_max=HEAD_BYTES_MAX, headers=question) as answer:
+        async with (
+            asyncio.timeout(rules.settings.answer_within_s * _LOOK_SHARE),
+            rules.door.probe(link, bytes_max=HEAD_BYTES_MAX, headers=question) as answer,
+        ):
             if kept is not None and answer.status == _UNCHANGED:
                 return kept.picture
             picture = await _read(answer)
             _keep(link, picture, answer, rules)
             return picture
+    except TimeoutError:
+        raise _unseen("the create must be answered before its host would have") from None
     except EgressRefused as refused:
         if refused.reason is Reason.BUSY:
             raise rules.bounds.probes.refuse() from None

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Collection
 
 from gateway.camera import Linted, lint
-from gateway.catalog import Model, filled_in, judge, matches
+from gateway.catalog import Model, filled_in, in_all, judge, matches
 from gateway.dialects import DIALECTS
 from gateway.egress import EgressRefused, Kind, Reason
 from gateway.errors import InvalidRequest, ModelNotAllowed, Problem, UnknownModel
@@ -43,11 +43,7 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, pric
     model = _find_model(request, parts)
     if not matches(model.name, caller.models):
         raise ModelNotAllowed(f"this key may not use {model.name}", param=request.param("model"))
-    dialect = DIALECTS[request.dialect]
-    mode_is_known = not (_unread(request) & _IMAGES)
-    offer, problems = judge(
-        request, model, prompt_required=dialect.prompt_required(model.name), mode_is_known=mode_is_known
-    )
+    offer, problems = _judge(request, model)
     linted = _lint(request, model, parts)
     request = replace(request, prompt=linted.prompt) if linted.prompt != (request.prompt or "") else request
     problems += linted.problems
@@ -82,21 +78,39 @@ def _lint(request: VideoRequest, model: Model, parts: Rules) -> Linted:
     return lint(prompt, model=model.name, takes_commands=model.camera_commands, policy=parts.settings.camera_commands)
 
 
+def _judge(request: VideoRequest, model: Model) -> tuple[Offer | None, list[Problem]]:
+    prompt_required = DIALECTS[request.dialect].prompt_required(model.name)
+    mode_is_known = not (_unread(request) & _IMAGES)
+    return judge(request, model, prompt_required=prompt_required, mode_is_known=mode_is_known)
+
+
 def _find_model(request: VideoRequest, parts: Rules) -> Model:
     if not request.model:
-        raise InvalidRequest.of(_all_problems(request, [Problem("model", "a model is required")]))
+        wrong = [Problem("model", "a model is required"), *_wrong_for_all(request, parts)]
+        raise InvalidRequest.of(_all_problems(request, wrong))
     model = parts.catalog.find(request.model)
     if model is None:
-        raise _unknown_model(request, "this model is not known here", parts)
+        raise _unknown_model(request, "this model is not known here", _wrong_for_all(request, parts), parts)
     if not parts.upstreams.sellers(model):
-        raise _unknown_model(request, f"no upstream configured here sells {model.name}", parts)
+        # It has rules of its own, and for whatever is chosen instead of it others hold.
+        raise _unknown_model(request, f"no upstream configured here sells {model.name}", [], parts)
     return model
 
 
-def _unknown_model(request: VideoRequest, message: str, parts: Rules) -> UnknownModel:
-    on_sale = tuple(known.name for known in parts.catalog.models if parts.upstreams.sellers(known))
-    problems = [Problem(request.param("model"), message, on_sale), *request.problems]
+def _unknown_model(request: VideoRequest, message: str, more: list[Problem], parts: Rules) -> UnknownModel:
+    names = tuple(model.name for model in _on_sale(parts))
+    problems = [Problem(request.param("model"), message, names), *_all_problems(request, more)]
     return UnknownModel(message, param=request.param("model"), problems=problems)
+
+
+def _on_sale(parts: Rules) -> list[Model]:
+    return [model for model in parts.catalog.models if parts.upstreams.sellers(model)]
+
+
+def _wrong_for_all(request: VideoRequest, parts: Rules) -> list[Problem]:
+    """What is wrong whichever of the models on sale is meant: all problems come in one answer, also where the model is
+    one of them."""
+    return in_all([_judge(request, model)[1] for model in _on_sale(parts)])
 
 
 def _all_problems(request: VideoRequest, found: list[Problem]) -> list[Problem]:

@@ -6,9 +6,10 @@ from time import perf_counter
 
 from gateway import ids, jsontext
 from gateway.bounds import Place
+from gateway.catalog import matches
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Lister, View
-from gateway.errors import InvalidRequest
+from gateway.errors import GatewayError, InvalidRequest
 from gateway.flows import content, poll, queue, wait
 from gateway.flows.outlook import Outlook, outlook
 from gateway.flows.quote import Quote, quote
@@ -22,9 +23,9 @@ from gateway.web.body import read_body
 from gateway.web.choice import choose_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, Ready, ReadyHandler
 from gateway.web.surface import unless_left
-from gateway.web.tasks import Tasks
+from gateway.web.tasks import Tasks, headers_of
 from gateway.web.waiting import WAITING_HEADERS, tagged, unless_known, wanted_wait_s
-from gateway.web.wishes import read_wishes, wants_dry_run
+from gateway.web.wishes import read_wishes
 
 LIST_LIMIT, LIST_LIMIT_MAX = 20, 100
 _SAME_LINK_PART = 0.25  # of a link's life, in which one link is as good as the next
@@ -64,7 +65,7 @@ class Videos:
                 choose_dialect, exchange, speakers, pinned=caller.dialect, default=settings.default_dialect
             )
             exchange.dialect = choose(body={})  # what is wrong with the body itself is said in this one
-            wishes, is_dry_run = read_wishes(exchange), wants_dry_run(exchange)
+            asked = read_wishes(exchange)
             body = await read_body(
                 exchange,
                 bytes_max=settings.body_bytes_max,
@@ -75,16 +76,24 @@ class Videos:
             exchange.dialect = choose(body=body)
             dialect = DIALECTS[exchange.dialect]
             request = dialect.parse(body)
+            if asked.problems:
+                request = replace(request, problems=(*asked.problems, *request.problems))
             if request.callback_url is not None:
                 request = replace(request, reached_at=exchange.base_url())
-            if is_dry_run:
-                quoted = await quote(request, caller, self._parts, wishes.price_max)
+            if asked.is_dry_run:
+                quoted = await quote(request, caller, self._parts, asked.wishes.price_max)
                 return Answer(200, jsontext.write(quoted.body), self._reasons(quoted))
-            submission = submit(request, caller, self._parts, wishes)
+            submission = submit(request, caller, self._parts, asked.wishes)
             for held in (place, weight):
                 held.hand_to(submission.outcome)
             try:
-                task = await submission.answer(settings.answer_within_s)
+                waited_s = perf_counter() - exchange.started  # also for a body that came slowly, and for image hosts
+                task = await submission.answer(max(0.0, settings.answer_within_s - waited_s))
+            except GatewayError:
+                if submission.opened.done():  # the error is about a task, which can be read
+                    opened = submission.opened.result()
+                    exchange.task = self._parts.memory.tasks.get(opened.id, opened)
+                raise
             finally:
                 exchange.waiting.total_s += submission.journey.waited_s()
             exchange.task = task
@@ -164,7 +173,7 @@ class Videos:
             task = await self._tasks.find(exchange, self._tasks.admit(exchange), query_id)
             await queue.cancel(task, self._parts)
             hidden = self._parts.memory.keep(await self._parts.registry.hide(task.id))
-            return Answer(200, jsontext.write(dialect.render_deleted(hidden)))
+            return Answer(200, jsontext.write(dialect.render_deleted(hidden)), headers_of(hidden))
 
         return handle
 
@@ -180,12 +189,12 @@ class Videos:
         return handle
 
     async def models(self, exchange: Exchange) -> Answer:
-        """The catalog's models that some upstream here serves, in OpenAI's list shape."""
-        self._tasks.admit(exchange)
+        """The catalog's models that some upstream here serves and this key may use, in OpenAI's list shape."""
+        caller = self._tasks.admit(exchange)
         data = [
             {"id": model.name, "object": "model", "created": 0, "owned_by": "minimax"}
             for model in self._parts.catalog.models
-            if self._parts.upstreams.sellers(model)
+            if matches(model.name, caller.models) and self._parts.upstreams.sellers(model)
         ]
         return Answer(200, jsontext.write({"object": "list", "data": data}))
 
@@ -201,7 +210,7 @@ class Videos:
             return None
         number = ids.number_of(spelling)
         task = None if number is None else await poll.find(number, self._parts)
-        if task is None or not caller.may_see(task):
+        if task is None or not caller.owns(task):  # one that was deleted meanwhile has its place all the same
             raise InvalidRequest.at("after", "there is no such task to list after")
         return number
 

@@ -1,11 +1,17 @@
 """What a create may ask for beside the video, in headers (CONTRACT section 4)."""
 
-from gateway.errors import InvalidRequest
+from collections.abc import Callable
+from typing import TypeVar
+
+from gateway.errors import InvalidRequest, Problem
 from gateway.flows.preflight import MAX_PRICE
 from gateway.flows.submit import Wishes
 from gateway.money import parse_micros
+from gateway.structs import Struct
 from gateway.video import Claim
 from gateway.web.exchange import Exchange
+
+T = TypeVar("T")
 
 DRY_RUN = "x-reelgate-dry-run"
 IDEMPOTENCY_KEY = "idempotency-key"
@@ -14,7 +20,32 @@ KEY_CHARACTERS_MAX = 255
 RETRY_COUNT = b"x-stainless-retry-count"
 
 
-def wants_dry_run(exchange: Exchange) -> bool:
+class Asked(Struct, frozen=True):
+    """What the headers of a create ask for, and what is wrong with them, to be told with all that is wrong."""
+
+    wishes: Wishes
+    is_dry_run: bool
+    problems: tuple[Problem, ...]
+
+
+def read_wishes(exchange: Exchange) -> Asked:
+    """The wishes of a create. One that cannot be read makes a problem: ignoring it would cost money."""
+    problems: list[Problem] = []
+
+    def read(what: Callable[[Exchange], T], otherwise: T) -> T:
+        try:
+            return what(exchange)
+        except InvalidRequest as wrong:
+            problems.extend(wrong.problems)
+            return otherwise
+
+    claim = Claim(read(_idempotency_key, None), _is_repeat(exchange))
+    wishes = Wishes(read(_price_max, None), claim)
+    is_dry_run = read(_wants_dry_run, True)
+    return Asked(wishes, is_dry_run, tuple(problems))
+
+
+def _wants_dry_run(exchange: Exchange) -> bool:
     """Check everything, send nothing. Raises InvalidRequest for a word that could mean either."""
     said = _said(exchange, DRY_RUN)
     if said is None:
@@ -25,12 +56,11 @@ def wants_dry_run(exchange: Exchange) -> bool:
     return text == "true"
 
 
-def read_wishes(exchange: Exchange) -> Wishes:
-    """The wishes of a create. One that cannot be read is refused: ignoring it would cost money."""
+def _idempotency_key(exchange: Exchange) -> str | None:
     key = _said(exchange, IDEMPOTENCY_KEY)
     if key is not None and not (0 < len(key) <= KEY_CHARACTERS_MAX and key.isascii() and key.isprintable()):
         raise InvalidRequest.at(IDEMPOTENCY_KEY, f"must be 1 to {KEY_CHARACTERS_MAX} printable ASCII characters")
-    return Wishes(_price_max(_said(exchange, MAX_PRICE)), Claim(key, _is_repeat(exchange)))
+    return key
 
 
 def _said(exchange: Exchange, name: str) -> str | None:
@@ -47,7 +77,8 @@ def _is_repeat(exchange: Exchange) -> bool:
     return text.isdigit() and len(text) <= 9 and int(text) >= 1
 
 
-def _price_max(text: str | None) -> int | None:
+def _price_max(exchange: Exchange) -> int | None:
+    text = _said(exchange, MAX_PRICE)
     if text is None:
         return None
     try:

@@ -16,6 +16,7 @@ from tests.preflight.hosts import OPENED, by_path, hosting, part, whole
 from tests.preflight.orders import IMAGE_PLACES, SELLERS, Place, assert_untouched, create, problems, try_out
 from tests.world import id_of, world
 
+QUICK = "server: {answer_within_s: 0.4}\n"
 GOOD = real_files(LARGE)["jpeg"]
 GIF = b"GIF89a" + bytes(64)
 # What is behind the link → a piece of the rule that is told, and what is allowed instead.
@@ -339,3 +340,25 @@ class _Forbidden:
 
 def _inline(data: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+def test_a_host_that_is_slower_than_a_create_may_be_is_waited_for_no_longer(tmp_path: Path) -> None:
+    """A create is answered in time, whoever is slow: here the host of its picture, which gives nothing at all."""
+
+    async def story() -> None:
+        over = asyncio.Event()
+
+        async def silent(path: str, headers: dict[str, str]) -> bytes:
+            await over.wait()
+            return b""
+
+        async with hosting(silent) as host, world(tmp_path, OPENED + SELLERS + QUICK) as it:
+            started = time.perf_counter()
+            order = IMAGE_PLACES[0].order(f"{host.url}/a")
+            (problem,) = problems("evolink", await create(it, "evolink", order))
+            assert problem["message"] == POLICIES[Kind.IMAGE].sentence
+            assert time.perf_counter() - started < POLICIES[Kind.IMAGE].total_s
+            over.set()
+            assert_untouched(it)
+
+    run(story())

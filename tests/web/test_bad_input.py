@@ -288,6 +288,50 @@ def test_all_problems_of_a_request_come_in_one_answer(dialect: str, tmp_path: Pa
     asyncio.run(scenario())
 
 
+# What is wrong whichever model is meant, with the fields that must be named beside the model.
+WITHOUT_A_MODEL: Mapping[str, tuple[dict[str, Any], dict[str, set[str]]]] = {
+    "nothing at all": ({}, {"newapi": {"prompt"}, "toapis": {"prompt"}}),
+    "a long prompt": ({"prompt": "x" * 2_001}, {dialect: {"prompt"} for dialect in SPEECHES}),
+    "a duration that nobody sells": (
+        {"prompt": "p", "duration": 7},
+        {dialect: {"duration"} for dialect in SPEECHES},
+    ),
+}
+
+
+@pytest.mark.parametrize("model", [None, "no-such-model"])
+@pytest.mark.parametrize("dialect", SPEECHES)
+def test_what_no_model_would_take_is_told_beside_a_missing_or_unknown_model(
+    dialect: str, model: str | None, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+            for said, expected in WITHOUT_A_MODEL.values():
+                body = {**said, **({} if model is None else {"model": model})}
+                answer = await post(it, dialect, json.dumps(body).encode())
+                assert set(problems_of(dialect, answer)) == {"model", *expected.get(dialect, set())}
+            await assert_unharmed(it)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_wrong_in_headers_is_told_with_what_is_wrong_in_the_body(tmp_path: Path) -> None:
+    headers = {"idempotency-key": "k" * 300, "x-reelgate-max-price": "abc", "x-reelgate-dry-run": "zz"}
+    body = json.dumps({"model": "MiniMax-Hailuo-2.3", "foo": 1, "prompt": ""}).encode()
+
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+            answer = await post(it, "newapi", body, **headers)
+            assert answer.status_code == 400
+            assert set(problems_of("newapi", answer)) == {*headers, "foo", "prompt"}
+            for name, value in headers.items():  # each of them alone forbids the order
+                good = json.dumps({"model": "MiniMax-Hailuo-2.3", "prompt": "p"}).encode()
+                assert problems_of("newapi", await post(it, "newapi", good, **{name: value})) == [name]
+            await assert_unharmed(it)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("dialect", SPEECHES)
 def test_allowed_values_are_told_in_the_dialects_own_spelling(dialect: str, tmp_path: Path) -> None:
     field = {"evolink": "quality", "toapis": "resolution", "newapi": "metadata.resolution"}[dialect]

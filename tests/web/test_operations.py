@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,8 @@ import pytest
 from gateway import __version__
 from gateway.catalog import Catalog
 from gateway.errors import KeyBarred, Unreachable
+from gateway.flows.submit import Submission
+from gateway.video import Task
 from tests.fakes.upstream import FakeUpstream, accept, gated
 from tests.world import ALICE, BOB, PROMPT_S, SLOW, SPEECHES, World, bearer, id_of, world
 
@@ -166,6 +169,33 @@ def test_a_path_that_is_not_there_answers_in_json_whatever_the_method(tmp_path: 
     asyncio.run(scenario())
 
 
+def test_below_a_dialects_prefix_a_path_that_is_not_there_is_refused_in_its_words(tmp_path: Path) -> None:
+    message = "there is no such path here"
+    words = {
+        "evolink": {"error": {"code": "not_found", "message": message, "type": "not_found_error"}},
+        "toapis": {"error": {"code": "not_found", "message": message, "type": "not_found_error"}},
+        "newapi": {"code": "not_found", "message": message, "data": None},
+        "openai": {"error": {"code": "not_found", "message": message, "type": "invalid_request_error", "param": None}},
+        "minimax": {"base_resp": {"status_code": 2013, "status_msg": message}},
+    }
+
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+            for dialect, body in words.items():
+                for path in ("", "/", "/nope", "/v1", "/v1/nope", "/v1/nope/"):
+                    for method in ("GET", "POST", "DELETE"):
+                        asked = {"x-reelgate-dialect": "evolink"}
+                        answer = await it.http.request(method, f"/{dialect}{path}", headers=asked)
+                        assert (answer.status_code, answer.json()) == (404, body), (method, dialect, path)
+            for path in ("/minimax/v1/videos/generations", "/newapi/v1/video_generation"):  # another dialect's
+                assert (await it.http.post(path)).json() == words[path.split("/")[1]]
+            assert (await it.http.get("/newapis/v1/nope")).json() == words["evolink"]  # no prefix of anybody's
+            labels = (await it.http.get("/metrics")).text
+            assert "nope" not in labels
+
+    asyncio.run(scenario())
+
+
 def test_metrics_count_what_happened(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as it:
@@ -243,6 +273,35 @@ def test_overhead_leaves_out_the_time_a_slow_upstream_takes(tmp_path: Path) -> N
     asyncio.run(scenario())
 
 
+def test_the_time_in_which_a_create_is_answered_begins_with_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause_s, left = 0.1, list[float | None]()
+    answer = Submission.answer
+
+    async def slowly() -> AsyncIterator[bytes]:
+        body = json.dumps({"model": "MiniMax-Hailuo-2.3", "prompt": "p", "quality": "768p"}).encode()
+        yield body[:9]
+        await asyncio.sleep(pause_s)
+        yield body[9:]
+
+    async def measured(submission: Submission, within_s: float | None) -> Task:
+        left.append(within_s)
+        return await answer(submission, within_s)
+
+    monkeypatch.setattr(Submission, "answer", measured)
+
+    async def scenario() -> None:
+        async with world(tmp_path, on_socket=True) as it:  # on a real one, because a body in memory is there at once
+            headers = {**bearer(ALICE), "content-type": "application/json"}
+            id_of(await it.http.post("/v1/videos/generations", content=slowly(), headers=headers))
+            (within_s,) = left
+            assert within_s is not None
+            assert 0 < within_s <= it.parts.settings.answer_within_s - pause_s
+
+    asyncio.run(scenario())
+
+
 def test_a_create_is_answered_in_time_however_slow_the_upstream_is(tmp_path: Path) -> None:
     async def scenario() -> None:
         gate = asyncio.Event()
@@ -284,6 +343,11 @@ def test_an_upstreams_refusal_says_whether_a_repeat_can_help(
             answer = await it.create(prompt=f"p #sandbox:{trouble}")
             assert (answer.status_code, answer.headers["x-should-retry"]) == (status, should_retry)
             assert it.videos() == []
+            # It was opened before it was sent, so there is a task that tells of it.
+            read = await it.read(answer.headers["x-reelgate-task-id"])
+            assert read.json()["status"] == "failed"
+            for name in ("task-id", "upstream", "attempts", "price"):
+                assert answer.headers[f"x-reelgate-{name}"] == read.headers[f"x-reelgate-{name}"]
 
     asyncio.run(scenario())
 

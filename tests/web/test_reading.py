@@ -479,3 +479,36 @@ upstreams:
             assert it.requests() == []
 
     asyncio.run(scenario())
+
+
+def test_a_key_is_told_the_models_that_it_may_use(tmp_path: Path) -> None:
+    keys = 'virtual_keys: [{id: alice, value: sk-rg-alice-key, models: ["*-fast"]}, {id: bob, value: sk-rg-bob-key}]\n'
+
+    async def scenario() -> None:
+        async with world(tmp_path, keys) as it:
+            mine = (await it.http.get("/v1/models", headers=bearer(ALICE))).json()["data"]
+            assert [model["id"] for model in mine] == ["MiniMax-Hailuo-2.3-Fast"]
+            all_of_them = (await it.http.get("/v1/models", headers=bearer("sk-rg-bob-key"))).json()["data"]
+            assert len(all_of_them) > 1
+            assert (await it.create(model="MiniMax-Hailuo-02")).status_code == 403
+
+    asyncio.run(scenario())
+
+
+def test_whoever_deletes_while_reading_page_by_page_reads_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+            words = [id_of(await it.create()) for _ in range(4)]
+            read = list[str]()
+            page = {"has_more": True, "last_id": None}
+            while page["has_more"]:
+                after = "" if page["last_id"] is None else f"&after={page['last_id']}"
+                page = (await it.http.get(f"/v1/videos?limit=1{after}", headers=bearer(ALICE))).json()
+                for video in page["data"]:
+                    read.append(video["id"])
+                    assert (await it.http.delete(f"/v1/videos/{video['id']}", headers=bearer(ALICE))).status_code == 200
+            assert read == words[::-1]
+            stranger = await it.http.get(f"/v1/videos?after={words[0]}", headers=bearer("sk-rg-bob-key"))
+            assert stranger.status_code == 400
+
+    asyncio.run(scenario())
