@@ -16,7 +16,7 @@ from gateway.transport import judge_transport
 # for a language model that thinks before its first word.
 PAUSE_S = 300.0
 HELD_BYTES_MAX = 64 << 10  # of an answer that its reader has not taken yet
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they change nothing, so they buy nothing
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they change nothing, so they buy nothing
 
 
 class Parcel(Struct, frozen=True):
@@ -71,11 +71,11 @@ class Crossing:
             status, headers = await line.answer()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             verdict = judge_transport(error)
-            if verdict.spent is errors.Spent.MAYBE and self._parcel.method in _SAFE_METHODS:
+            if verdict.spent is errors.Spent.MAYBE and self._parcel.method in SAFE_METHODS:
                 raise errors.LookFailed(verdict.message, row=verdict.row) from None
             raise verdict from None
         chunks = _chunks(line)
-        if status >= 400:  # where an upstream quotes our key
+        if status >= 300:  # where an upstream quotes our key: a page about a redirect says where to, too
             chunks = _masked(chunks, self._secret)
         return Passed(status, [(name, value) for name, value in headers if self._secret not in value], chunks)
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway import jsontext
-from gateway.crossing import Parcel, Passed
+from gateway.crossing import SAFE_METHODS, Parcel, Passed
 from gateway.errors import Draining, Frozen, InvalidRequest, LookFailed, ModelNotAllowed, Refused, Resting, UnknownRoute
 from gateway.parts import Parts
 from gateway.providers.verdicts import judge
@@ -57,6 +57,10 @@ _NOT_DOWN_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-", b"x-reelgate-")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _WITHOUT_BODY = frozenset({204, 304})
+
+# Clients repeat on these whatever `x-should-retry` says, so they are only ever sent when surely nothing was bought.
+_REPEATED_ON = frozenset({502, 503})
+_WHEN_TO_REPEAT = frozenset({b"retry-after", b"retry-after-ms"})
 
 # Of the key itself; the keys learn from these. A 403 may be about anything that the caller asked for (a model, a word
 # that a firewall dislikes), so it must not take a key away from everybody.
@@ -118,6 +122,20 @@ def headers_up(headers: Headers) -> list[tuple[bytes, bytes]]:
         for name, value in headers
         if name in HEADERS_UP and name not in hops and _HEADER_VALUE.fullmatch(value)
     ]
+
+
+def told(method: str, passed: Passed) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Status and headers of an upstream's answer as the caller is told them.
+
+    An upstream that fails over what may buy something may have done it: nothing invites to send that again.
+    """
+    headers = headers_down(passed)
+    if passed.status < 500 or method in SAFE_METHODS:
+        return passed.status, headers
+    is_repeated_on = passed.status in _REPEATED_ON
+    dropped = {b"x-should-retry"} | (_WHEN_TO_REPEAT if is_repeated_on else frozenset())
+    kept = [(name, value) for name, value in headers if name not in dropped]
+    return 500 if is_repeated_on else passed.status, [*kept, (b"x-should-retry", b"false")]
 
 
 def headers_down(passed: Passed) -> list[tuple[bytes, bytes]]:

@@ -11,14 +11,13 @@ left after a while.
 import time
 from collections.abc import AsyncIterator, Sequence
 
-from gateway import ids
 from gateway.errors import GatewayError
 from gateway.flows import wait
 from gateway.parts import Parts
 from gateway.video import Task
 from gateway.web.choice import told_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, Stream
-from gateway.web.tasks import Tasks
+from gateway.web.tasks import Tasks, headers_of
 from gateway.web.videos import Videos
 from gateway.web.waiting import tag_of
 
@@ -46,18 +45,22 @@ class Events:
         """What becomes of a task, as it becomes. `speakers` is whose path it is, if any."""
 
         async def handle(exchange: Exchange) -> Answer | Stream:
-            exchange.dialect = told_dialect(exchange, speakers)
-            task = await self._tasks.find(exchange, self._tasks.admit(exchange), None)
-            exchange.dialect = speaker = exchange.dialect or task.dialect
+            exchange.dialect = told = told_dialect(exchange, speakers)
+            caller = self._tasks.admit(exchange)
+            task = await self._tasks.find(exchange, caller, None)
+            speaker = told or task.dialect
             known = exchange.header(b"last-event-id")
             if task.is_final and known == self._id(task, speaker, exchange):
-                return Answer(204, b"")
-            place = self._parts.bounds.streams.take(task.caller if exchange.caller is None else exchange.caller.key_id)
+                exchange.dialect = speaker
+                return Answer(204, b"", headers_of(task))
+            exchange.dialect = told or caller.dialect or speaker  # an error still speaks the key's own dialect
+            place = self._parts.bounds.streams.take(caller.key_id)
+            exchange.dialect = speaker
             headers = [
                 (b"content-type", b"text/event-stream; charset=utf-8"),
                 (b"cache-control", b"no-cache, no-transform"),
                 (b"x-accel-buffering", b"no"),  # a proxy that collects what it passes on would keep the news to itself
-                (b"x-reelgate-task-id", ids.word(task.id).encode()),
+                *headers_of(task),
             ]
             return Stream(200, headers, self._told(task, speaker, known, exchange), place.aclose, stall_s=STALL_S)
 

@@ -9,20 +9,21 @@ from gateway import ids, jsontext, links
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import FileDialect
 from gateway.egress import Answer as Film
-from gateway.errors import InvalidRequest, NotReady, ResultExpired, Unauthenticated, UnknownTask
+from gateway.errors import InvalidRequest, NotReady, Problem, ResultExpired, Unauthenticated, UnknownTask, UnmetRange
 from gateway.flows import content, poll
 from gateway.headers import HeaderList
 from gateway.parts import Parts
 from gateway.video import Status, Task
 from gateway.web.choice import told_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, Stream
-from gateway.web.tasks import Tasks
+from gateway.web.tasks import Tasks, headers_of
 
 _PASSED_ON = (b"content-length", b"content-range", b"etag", b"last-modified")
 _VIDEO = "video"  # of OpenAI's three variants (FACTS 5.2)
 # Who takes nothing of a film for this long is gone, or holds a place on purpose.
 STALL_S = 60.0
-_RANGE = re.compile(r"bytes=[0-9, -]{1,100}")
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-[0-9]{1,18})")
+_WHOLE = re.compile(rb"bytes \*/([1-9][0-9]{0,17})")
 _FILM_TYPE = re.compile(rb"video/[a-z0-9.+-]{1,40}")
 
 
@@ -40,7 +41,8 @@ class Films:
             exchange.dialect = told_dialect(exchange, speakers)
             task = await poll.newest(await self._find(exchange, query_id), self._parts)
             exchange.task = task
-            exchange.dialect = exchange.dialect or task.dialect
+            keys_own = None if exchange.caller is None else exchange.caller.dialect
+            exchange.dialect = exchange.dialect or keys_own or task.dialect
             if exchange.query().get("variant", _VIDEO) != _VIDEO:
                 raise InvalidRequest.at("variant", "not offered: there is nothing of a film but the video", _VIDEO)
             return await streamed(task, exchange, self._parts)
@@ -75,22 +77,25 @@ class Films:
         secret, now = self._parts.settings.link_secret, self._parts.clock()
         if number is None or not links.opens(number, query.get("expires", ""), query["signature"], secret, now):
             raise Unauthenticated("this link is not valid, or no longer; ask for the task again")
-        exchange.task = task = await poll.recall(number, self._parts)
+        task = await poll.recall(number, self._parts)
         if task.hidden:
             raise UnknownTask("there is no such task")
+        exchange.task = task
         return task
 
 
 async def streamed(task: Task, exchange: Exchange, parts: Parts, *, is_download: bool = False) -> Stream:
     """The finished film, or the range of it that is asked for: to be played, or to be saved as a file.
 
-    Whoever asks has the right to it. Raises NotReady, ResultExpired, LookFailed, or Crowded.
+    Whoever asks has the right to it. Raises NotReady, ResultExpired, UnmetRange, LookFailed, or Crowded.
     """
     holder = task.caller if exchange.caller is None else exchange.caller.key_id
     started = perf_counter()
     async with AsyncExitStack() as stack:
         stack.enter_context(parts.bounds.films.take(holder))
         found = await stack.enter_async_context(content.film(task, _byte_range(exchange), parts))
+        if found.status == 416:
+            raise _unmet_range(found)
         opened = stack.pop_all()
     exchange.waiting.total_s += perf_counter() - started
     headers = _headers(task, found, is_download=is_download)
@@ -98,9 +103,23 @@ async def streamed(task: Task, exchange: Exchange, parts: Parts, *, is_download:
 
 
 def _byte_range(exchange: Exchange) -> str | None:
-    """The asked range; one that is none is ignored, as the standard says."""
-    text = exchange.header(b"range") or ""
-    return text if _RANGE.fullmatch(text) else None
+    """The asked range, where it is one and well formed; anything else is ignored, as the standard allows."""
+    asked = _RANGE.fullmatch(exchange.header(b"range") or "")
+    if asked is None:
+        return None
+    first, last = asked.groups()
+    is_backward = bool(first and last) and int(last) < int(first)
+    return None if is_backward else asked.group()
+
+
+def _unmet_range(found: Film) -> UnmetRange:
+    whole = _WHOLE.fullmatch(found.headers.get(b"content-range", b""))
+    size = None if whole is None else int(whole[1])
+    known = "" if size is None else f": it has the bytes 0-{size - 1}"
+    message = f"the film has no such part{known}"
+    error = UnmetRange(message, param="range", problems=[Problem("range", message)])
+    error.whole_bytes = size
+    return error
 
 
 def _headers(task: Task, found: Film, *, is_download: bool) -> HeaderList:
@@ -117,5 +136,5 @@ def _headers(task: Task, found: Film, *, is_download: bool) -> HeaderList:
         (b"content-disposition", f"{way}; {name}".encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
-        (b"x-reelgate-task-id", ids.word(task.id).encode()),
+        *headers_of(task),
     ]

@@ -81,7 +81,8 @@ class Passthrough:
             finally:
                 exchange.waiting.total_s += perf_counter() - started
             opened = stack.pop_all()
-        return Stream(passed.status, passthrough.headers_down(passed), passed.chunks, opened.aclose, stall_s=STALL_S)
+        status, headers = passthrough.told(exchange.method, passed)
+        return Stream(status, headers, passed.chunks, opened.aclose, stall_s=STALL_S)
 
 
 class Inbox:

@@ -79,10 +79,13 @@ def build_routes(
     surface = partial(kind, metrics=metrics, default_dialect=default_dialect, look_again=look_again)
     surfaces = {path: surface(path, by_method) for path, by_method in ways.items()}
     nowhere = surface("unknown", dict.fromkeys(METHODS, Way(_not_there)))
+    below = {name: surface("unknown", dict.fromkeys(METHODS, Way(_not_there, speakers=(name,)))) for name in DIALECTS}
     plain = {path: app for path, app in surfaces.items() if is_plain(path)}
     routes = [
         *(Route(path, app) for path, app in surfaces.items() if path not in plain),
         *(_passing(prefix, passthrough, surface) for prefix in ("", f"/{PASSTHROUGH_DIALECT}")),
+        # Below a prefix it is said in its dialect that there is nothing.
+        *(Route(f"/{name}{rest}", app) for name, app in below.items() for rest in ("", "/", "/{rest:anything}")),
         Route("/{path:path}", nowhere),
     ]
     return Dispatch(plain, Router(routes, redirect_slashes=False), nowhere=nowhere, vital=VITAL)

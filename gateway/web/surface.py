@@ -13,11 +13,12 @@ from gateway import jsontext, logs
 from gateway.deadline import Deadline
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
-from gateway.errors import GatewayError, Internal, UnknownKey, WrongMethod
+from gateway.errors import GatewayError, Internal, UnknownKey, UnmetRange, WrongMethod
 from gateway.headers import HeaderList
 from gateway.metrics import Metrics
 from gateway.structs import Struct, replace
 from gateway.web.exchange import Answer, Exchange, Handler, Ready, ReadyHandler, Stream
+from gateway.web.tasks import headers_of
 
 log = logging.getLogger("reelgate.web")
 
@@ -130,12 +131,18 @@ class Surface:
         way = self._ways.get(exchange.method) or next(iter(self._ways.values()))
         answer = way.refuse(error) if way.refuse is not None else self._refuse_in_dialect(exchange, way, error)
         headers: HeaderList = [*answer.headers]
+        if exchange.task is not None:  # known to the exchange only once its caller may see it
+            headers += headers_of(exchange.task)
         if way.says_retry or way.action is Action.CREATE:
             headers.append((b"x-should-retry", b"true" if error.repeat else b"false"))
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after))
         if isinstance(error, WrongMethod):
             headers.append((b"allow", ", ".join(self._ways).encode()))
+        if isinstance(error, UnmetRange):
+            answer = replace(answer, status=error.status)
+            if error.whole_bytes is not None:
+                headers.append((b"content-range", b"bytes */%d" % error.whole_bytes))
         return replace(answer, headers=headers)
 
     def _refuse_in_dialect(self, exchange: Exchange, way: Way, error: GatewayError) -> Answer:
@@ -151,6 +158,9 @@ class Surface:
         told = exchange.header(b"x-reelgate-dialect")
         if told is not None and told in likely:
             return told
+        pinned = None if exchange.caller is None else exchange.caller.dialect
+        if pinned is not None and pinned in likely:
+            return pinned
         return self._default_dialect if self._default_dialect in likely else likely[0]
 
     def _record(self, exchange: Exchange, status: int) -> None:

@@ -46,15 +46,22 @@ class Tasks:
         return content.view(task, self._public_url or exchange.base_url(), self._parts)
 
     def headers(self, task: Task) -> HeaderList:
-        headers: HeaderList = [
-            (b"x-reelgate-task-id", ids.word(task.id).encode()),
-            (b"x-reelgate-attempts", b"%d" % task.attempts),
-        ]
-        if task.upstream:  # a task that waits has none yet
-            headers.append((b"x-reelgate-upstream", task.upstream.encode()))
-        if task.price is not None:
-            headers.append((b"x-reelgate-price", f"{render_micros(task.price)} {task.currency}".encode()))
+        """What is told of a task beside its state, to whoever may ask again."""
+        headers = headers_of(task)
         return headers if task.is_final else headers + _poll_headers(outlook(task, self._parts))
+
+
+def headers_of(task: Task) -> HeaderList:
+    """What every answer about a task tells of it, an error too."""
+    headers: HeaderList = [
+        (b"x-reelgate-task-id", ids.word(task.id).encode()),
+        (b"x-reelgate-attempts", b"%d" % task.attempts),
+    ]
+    if task.upstream:  # a task that waits has none yet
+        headers.append((b"x-reelgate-upstream", task.upstream.encode()))
+    if task.price is not None:
+        headers.append((b"x-reelgate-price", f"{render_micros(task.price)} {task.currency}".encode()))
+    return headers
 
 
 def _named(exchange: Exchange, query_id: str | None) -> int:

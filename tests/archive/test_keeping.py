@@ -77,6 +77,9 @@ def test_a_kept_film_outlives_its_link_and_is_fetched_once(place: tuple[str, Pat
             part = await it.http.get(link, headers={"range": "bytes=4-7"})
             assert (part.status_code, part.content) == (206, b"ftyp")
             assert (await it.http.head(link)).headers["content-length"] == str(len(whole.content))
+            beyond = await it.http.get(link, headers={"range": f"bytes={len(whole.content)}-"})
+            assert (beyond.status_code, beyond.json()["error"]["param"]) == (416, "range")
+            assert beyond.headers["content-range"] == f"bytes */{len(whole.content)}"
             assert downloads(it) == fetched
             assert "reelgate_results_expiring 0.0" in (await it.http.get("/metrics")).text
 

@@ -132,7 +132,8 @@ def _note(recorder: Any, calls: Calls) -> None:
             name = case.operation.definition.raw["operationId"]
             calls.statuses.setdefault(name, set()).add(answer.status_code)
             said = {header.lower() for header in answer.headers}
-            is_order = case.method == "POST" and "x-reelgate-task-id" in said
+            is_good = answer.status_code == 200 and _status_within(answer) is None
+            is_order = case.method == "POST" and is_good and "x-reelgate-task-id" in said
             if is_order and "idempotent-replayed" not in said:
                 calls.orders.append(_told(case, answer))
         for check in recorder.checks.get(case_id, ()):

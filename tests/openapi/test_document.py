@@ -94,6 +94,20 @@ def test_every_route_of_the_router_is_in_it_and_nothing_else(tmp_path: Path) -> 
     asyncio.run(story())
 
 
+def test_answers_about_a_task_and_errors_of_a_film_are_told_with_their_headers() -> None:
+    about_a_task = {f"x-reelgate-{name}" for name in ("task-id", "upstream", "attempts", "price")}
+    for path, method, operation in operations(WHOLE):
+        answers = operation["responses"]
+        is_film = "/content" in path or "retrieve_content" in path
+        assert ("416" in answers) is is_film
+        if is_film or ("{id}" in path and not path.startswith("/admin")):
+            for status, answer in answers.items():
+                assert status == "304" or about_a_task <= set(answer["headers"]), (path, method, status)
+        if is_film:
+            assert "content-range" in answers["416"]["headers"]
+            assert set(answers["416"].get("content", {})) == (set() if method == "HEAD" else {"application/json"})
+
+
 def test_it_needs_no_key_and_tells_no_secret(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, f"admin_key: {ADMIN_KEY}\n") as opened:

@@ -5,6 +5,7 @@ import gzip
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.passthrough.upstream import Upstream, Visit, config
 from tests.world import ALICE, bearer, world
@@ -207,12 +208,47 @@ def test_every_status_that_is_not_about_the_key_comes_down_with_its_body_and_is_
             Upstream(play) as upstream,
             world(tmp_path, config("one", "two"), upstream=upstream.url, on_socket=True) as it,
         ):
-            for status in PASSED:
-                answer = await it.http.post(f"/v1/things/{status}", json={}, headers=bearer(ALICE))
+            asked = [("GET", status) for status in PASSED] + [("POST", status) for status in PASSED if status < 500]
+            for method, status in asked:
+                answer = await it.http.request(method, f"/v1/things/{status}", headers=bearer(ALICE))
                 assert answer.status_code == status
                 assert answer.json() == {"said": "by the upstream"}
                 assert answer.headers["retry-after"] == "3"
-            assert len(upstream.visits) == len(PASSED)
+            assert len(upstream.visits) == len(asked)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET", "HEAD", "OPTIONS"])
+def test_a_failure_over_what_may_have_bought_something_invites_no_client_to_repeat(method: str, tmp_path: Path) -> None:
+    bodies = {"application/json": b'{"error": "no"}', "text/html": b"<h1>Bad Gateway</h1>"}
+    invitations = [("Retry-After", "3"), ("Retry-After-Ms", "3000"), ("X-Should-Retry", "true")]
+    is_safe = method in ("GET", "HEAD", "OPTIONS")
+
+    async def scenario() -> None:
+        async def play(visit: Visit) -> None:
+            _, status, kind = visit.target.removeprefix("/v1").split("/", 2)
+            length = [("Connection", "close, x-should-retry"), ("Content-Type", kind), *invitations]
+            await visit.read()
+            await visit.answer(int(status), b"" if method == "HEAD" else bodies[kind], length)
+
+        async with (
+            Upstream(play) as upstream,
+            world(tmp_path, config("one", "two"), upstream=upstream.url, on_socket=True) as it,
+        ):
+            statuses = [status for status in PASSED if status >= 500]
+            for status in statuses:
+                for kind, body in bodies.items():
+                    answer = await it.http.request(method, f"/v1/{status}/{kind}", headers=bearer(ALICE))
+                    assert answer.content == (b"" if method == "HEAD" else body)
+                    assert answer.headers["content-type"] == kind
+                    is_repeated_on = status in (502, 503) and not is_safe
+                    assert answer.status_code == (500 if is_repeated_on else status)
+                    # What an upstream says of its own connection does not take ours away.
+                    assert answer.headers.get_list("x-should-retry") == ([] if is_safe else ["false"])
+                    for name in ("retry-after", "retry-after-ms"):
+                        assert (name in answer.headers) is not is_repeated_on
+            assert len(upstream.visits) == len(statuses) * len(bodies)
 
     asyncio.run(scenario())
 
@@ -276,13 +312,14 @@ def test_a_status_that_is_none_is_an_upstream_that_broke(tmp_path: Path) -> None
     asyncio.run(scenario())
 
 
-def test_our_key_is_not_shown_to_a_caller_when_an_upstream_quotes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [300, 302, 308, 404, 500])
+def test_our_key_is_not_shown_to_a_caller_when_an_upstream_quotes_it(status: int, tmp_path: Path) -> None:
     text = b'{"error": {"message": "no such thing: sk-up-main", "echo": "sk-up-mai sk-up-main sk-up-"}}'
 
     async def scenario() -> None:
         async def play(visit: Visit) -> None:
             cut = int(visit.target[4:])
-            await visit.start(404)
+            await visit.start(status)
             for piece in filter(None, (text[:cut], text[cut:])):
                 await visit.chunk(piece)
                 await asyncio.sleep(0.005)
@@ -291,7 +328,7 @@ def test_our_key_is_not_shown_to_a_caller_when_an_upstream_quotes_it(tmp_path: P
         async with Upstream(play) as upstream, world(tmp_path, config(), upstream=upstream.url) as it:
             for cut in range(0, len(text) + 1, 3):
                 answer = await it.http.get(f"/v1/{cut}", headers=bearer(ALICE))
-                assert (answer.status_code, answer.content) == (404, text.replace(b"sk-up-main", b"*" * 10))
+                assert (answer.status_code, answer.content) == (status, text.replace(b"sk-up-main", b"*" * 10))
 
     asyncio.run(scenario())
 

@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import ids
 from gateway.dialects import DIALECTS
 from gateway.video import Caller
-from tests.world import ALICE, SPEECHES, World, bearer, error_of, id_of, problems_of, world
+from tests.world import ALICE, SLOW, SPEECHES, World, bearer, error_of, id_of, problems_of, world
 
 SHARED = "/v1/videos/generations"
 HEADER = "x-reelgate-dialect"
@@ -213,3 +214,48 @@ def test_where_the_dialect_is_pinned_anothers_fields_are_refused_by_name(tmp_pat
             assert it.requests() == []
 
     asyncio.run(scenario())
+
+
+# --- where all dialects may be spoken
+
+
+@pytest.mark.parametrize(("pinned", "other"), [("newapi", "minimax"), ("minimax", "newapi")])
+def test_where_all_may_speak_an_error_is_told_in_the_keys_dialect_before_the_tasks(
+    pinned: str, other: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, key_pinned_to(pinned), speed=SLOW) as it:
+            it.parts.bounds.streams.most = 0
+            word, nobody = id_of(await it.create("evolink")), ids.word(4711)
+            for path in (
+                f"/v1/videos/{word}/content",
+                f"/v1/videos/{word}/content?variant=thumbnail",
+                f"/v1/videos/{nobody}/content",
+                f"/v1/tasks/{word}/events",
+                f"/v1/tasks/{nobody}/events",
+                "/v1/models?upstream=perhaps",
+            ):
+                for prefix, told, spoken in (("", None, pinned), ("", other, other), ("/toapis", pinned, "toapis")):
+                    answer = await it.http.get(prefix + path, headers=bearer(ALICE) | ({HEADER: told} if told else {}))
+                    assert envelope_of(answer) == ENVELOPES.get(spoken, "error"), (prefix + path, told, answer.text)
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_of_events_speaks_the_dialect_of_its_task_whatever_the_keys_is(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, key_pinned_to("newapi")) as it:
+            word = await it.finished_film("evolink")
+            told = await it.http.get(f"/v1/tasks/{word}/events", headers=bearer(ALICE))
+            assert "video.generation.task" in told.text
+
+    asyncio.run(scenario())
+
+
+ENVELOPES = {"newapi": "data", "minimax": "base_resp"}
+
+
+def envelope_of(answer: httpx.Response) -> str:
+    """The field by which an error answer tells whose it is, as far as it does."""
+    (found,) = {"error", *ENVELOPES.values()} & answer.json().keys()
+    return str(found)

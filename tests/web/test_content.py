@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from gateway import ids, links, sandbox
-from tests.world import ALICE, PROMPT_S, SLOW, SPEECHES, World, bearer, error_of, id_of, world
+from gateway.dialects import DIALECTS
+from tests.world import ALICE, BOB, PROMPT_S, SLOW, SPEECHES, World, bearer, error_of, id_of, world
 
 FILM = (Path(sandbox.__file__).parent / "films" / "768P-6.mp4").read_bytes()
 GATEWAY_LINKS = "results: {links: gateway}"
@@ -73,9 +74,94 @@ def test_ranges_of_a_film_are_passed_on(tmp_path: Path) -> None:
                 assert answer.headers["content-range"] == told
                 assert answer.headers["content-length"] == str(len(content))
                 assert answer.content == content
-            beyond = await film(it, word, range=f"bytes={size}-")
-            assert beyond.status_code == 416
-            assert beyond.headers["content-range"].endswith(f"*/{size}")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_part_that_the_film_does_not_have_is_refused_with_what_there_is(dialect: str, tmp_path: Path) -> None:
+    size = len(FILM)
+
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+            word = await it.finished_film()
+            for asked in (f"bytes={size}-", f"bytes={size}-{size + 9}"):
+                beyond = await film(it, word, f"/{dialect}", range=asked)
+                assert beyond.status_code == 416
+                assert beyond.headers["content-type"] == "application/json"
+                assert beyond.headers["content-range"] == f"bytes */{size}"
+                assert f"0-{size - 1}" in beyond.text
+                if dialect == "minimax":
+                    assert beyond.json()["base_resp"]["status_code"] == 2013
+                    assert beyond.json()["problems"][0]["param"] == "range"
+                else:
+                    error = error_of(dialect, beyond)
+                    assert (error["param"], error["problems"][0]["param"]) == ("range", "range")
+                head = await it.http.head(
+                    f"/{dialect}/v1/videos/{word}/content", headers={**bearer(ALICE), "range": asked}
+                )
+                assert (head.status_code, head.content) == (416, b"")
+                assert head.headers["content-range"] == f"bytes */{size}"
+
+    asyncio.run(scenario())
+
+
+# --- headers
+
+OF_A_TASK = ("x-reelgate-task-id", "x-reelgate-upstream", "x-reelgate-attempts", "x-reelgate-price")
+
+
+def told_of_task(answer: httpx.Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name.startswith("x-reelgate-")}
+
+
+def test_whatever_is_about_a_task_says_in_its_headers_what_its_poll_says(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, GATEWAY_LINKS) as it:
+            word = await it.finished_film()
+            read = await it.read(word)
+            expected = told_of_task(read)
+            assert tuple(sorted(expected)) == tuple(sorted(OF_A_TASK))
+            assert expected["x-reelgate-task-id"] == word
+            retrieve, link = f"/v1/files/retrieve_content?file_id={word}", read.json()["results"][0]
+            beyond = {"range": f"bytes={len(FILM)}-"}
+            for path, status, headers in (
+                (f"/v1/videos/{word}/content", 200, bearer(ALICE)),
+                (f"/v1/videos/{word}/content", 206, {**bearer(ALICE), "range": "bytes=0-9"}),
+                (f"/v1/videos/{word}/content", 416, {**bearer(ALICE), **beyond}),
+                (f"/v1/videos/{word}/content?variant=thumbnail", 400, bearer(ALICE)),
+                (retrieve, 200, bearer(ALICE)),
+                (link, 200, {}),
+                (link, 416, beyond),
+                (f"/v1/tasks/{word}/events", 200, bearer(ALICE)),
+            ):
+                methods = ("GET",) if path.endswith("/events") or path == retrieve else ("GET", "HEAD")
+                for method in methods:
+                    answer = await it.http.request(method, path, headers=headers)
+                    assert (answer.status_code, told_of_task(answer)) == (status, expected), (method, path)
+            deleted = await it.http.delete(f"/v1/videos/{word}", headers=bearer(ALICE))
+            assert (deleted.status_code, told_of_task(deleted)) == (200, expected)
+
+    asyncio.run(scenario())
+
+
+def test_an_error_says_in_its_headers_which_task_it_is_about_to_whom_it_may_be_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as it:
+            expired = await it.finished_film(prompt="p #sandbox:expired-link")
+            failed = await it.finished_film(prompt="p #sandbox:fail-generation")
+            for word, status in ((expired, 410), (failed, 400)):
+                expected = told_of_task(await it.read(word))
+                for prefix in ("", "/openai", "/minimax"):
+                    answer = await film(it, word, prefix)
+                    assert (answer.status_code, told_of_task(answer)) == (status, expected)
+                    assert "retry-after" not in answer.headers
+                stranger = await it.http.get(f"/v1/videos/{word}/content", headers=bearer(BOB))
+                assert (stranger.status_code, told_of_task(stranger)) == (404, {})
+                forged = await it.http.get(f"/v1/videos/{word}/content?expires=9999999999&signature=00")
+                assert (forged.status_code, told_of_task(forged)) == (401, {})
+            file = await it.http.get(f"/v1/files/retrieve?file_id={failed}", headers=bearer(ALICE))
+            assert told_of_task(file) == told_of_task(await it.read(failed))
 
     asyncio.run(scenario())
 

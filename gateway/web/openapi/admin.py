@@ -13,6 +13,8 @@ from gateway.virtual_keys import AMOUNT_MAX, NAME
 from gateway.web.openapi.shapes import Schema
 
 SECURITY: dict[str, Any] = {"adminKey": {"type": "http", "scheme": "bearer", "description": "The admin key."}}
+# What a path may hold behind a percent sign (`gateway/serving/framing.py`): no separator, no control character.
+_IN_A_PATH: Schema = {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f/\\\\]+$"}
 _NAME: Schema = {"type": "string", "pattern": f"^{NAME.pattern}$"}
 _AMOUNT: Schema = {
     "anyOf": [
@@ -120,7 +122,7 @@ def paths() -> dict[str, dict[str, Any]]:
 
 def _named(path: str) -> list[dict[str, Any]]:
     names = re.findall(r"\{(\w+)\}", path)
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    return [{"name": name, "in": "path", "required": True, "schema": _IN_A_PATH} for name in names]
 
 
 def _paths() -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from gateway.web.openapi import admin, bodies, own
 from gateway.web.openapi.answers import answer_shape
 from gateway.web.openapi.examples import EXAMPLES
 from gateway.web.openapi.operations import Operation, operations
-from gateway.web.openapi.parameters import HEADERS, PARAMETERS, SAID, TAKEN, identifier
+from gateway.web.openapi.parameters import HEADERS, OF_A_TASK, PARAMETERS, SAID, TAKEN, identifier
 from gateway.web.openapi.refusals import error_shape, plain_error, refusals
 from gateway.web.openapi.shapes import Schema
 
@@ -182,7 +182,9 @@ def _responses(operation: Operation) -> dict[int, dict[str, Any]]:
     found = {status: dict(answer) for status, answer in _good(operation).items()}
     dialects = [DIALECTS[name] for name in operation.dialects]
     schemas = _either([_ref(_name(name, action.value, "Error")) for name in operation.dialects])
-    says = ("x-request-id", "retry-after", *(["x-should-retry"] if operation.kind == "create" else []))
+    of_a_task = OF_A_TASK if operation.kind in SAID else ()
+    says = ("x-request-id", *of_a_task, "retry-after", *(["x-should-retry"] if operation.kind == "create" else []))
+    told = {} if operation.method == "HEAD" else {"content": {"application/json": {"schema": schemas}}}
     for status, codes in refusals(dialects, action, is_stream=operation.kind == "events").items():
         if status == 200:  # errors that come in a good answer
             media = found[200]["content"].setdefault("application/json", {})
@@ -193,8 +195,14 @@ def _responses(operation: Operation) -> dict[int, dict[str, Any]]:
         found[status] = {
             "description": f"{_STATUSES[status]}{f' ({words})' if words else ''}",
             "headers": _headers(says),
-            **({} if operation.method == "HEAD" else {"content": {"application/json": {"schema": schemas}}}),
+            **told,
         }
+    if "{" in operation.path:  # the server's own word, before there is a dialect
+        misspelt = {"description": "The path hides what belongs into no id", "headers": _headers(says), **told}
+        found.setdefault(400, misspelt)
+    if operation.kind == "content":  # in every dialect, whatever status it has for a bad request
+        headers = _headers((*says, "content-range"))
+        found[416] = {"description": "The film has no such part", "headers": headers, **told}
     return found
 
 
@@ -210,8 +218,11 @@ def _good(operation: Operation) -> dict[int, dict[str, Any]]:
             content = {} if operation.method == "HEAD" else {"content": film}
             return {
                 200: {"description": "The film", "headers": headers, **content},
-                206: {"description": "The part of it that was asked for", "headers": headers, **content},
-                416: {"description": "There is no such part", "headers": headers, **content},
+                206: {
+                    "description": "The part of it that was asked for",
+                    "headers": {**headers, **_headers(("content-range",))},
+                    **content,
+                },
             }
         case "events":
             stream = {
@@ -219,7 +230,7 @@ def _good(operation: Operation) -> dict[int, dict[str, Any]]:
             }
             return {
                 200: {"description": "Events `status`, until the task is over", "headers": headers, "content": stream},
-                204: {"description": "The last event is known: there is nothing to come"},
+                204: {"description": "The last event is known: there is nothing to come", "headers": headers},
             }
     good: dict[str, Any] = {"description": _SUMMARIES[kind], "headers": headers}
     schema = _ref("ModelList") if kind == "models" else _either(list(_answers(operation)))

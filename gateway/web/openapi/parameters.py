@@ -104,10 +104,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "In which rhythm to poll.",
     },
     "preference-applied": {"schema": {"type": "string"}, "description": "What was made of `Prefer`."},
+    "content-range": {"schema": {"type": "string"}, "description": "Which part of the film it is, or how long it is."},
     "etag": {"schema": {"type": "string"}, "description": "A tag of what is told, for `If-None-Match`."},
 }
 
-_OF_A_TASK = ("x-reelgate-task-id", "x-reelgate-upstream", "x-reelgate-attempts", "x-reelgate-price")
+OF_A_TASK = ("x-reelgate-task-id", "x-reelgate-upstream", "x-reelgate-attempts", "x-reelgate-price")
 _UNFINISHED = ("retry-after", "openai-poll-after-ms")
 _DRY_RUN = ("x-reelgate-upstream-reason", "x-reelgate-budget-left")
 # What each kind of operation takes, and what its good answers say in headers.
@@ -121,15 +122,16 @@ TAKEN: dict[str, tuple[str, ...]] = {
 }
 SAID: dict[str, tuple[str, ...]] = {
     "create": (
-        *_OF_A_TASK,
+        *OF_A_TASK,
         *_UNFINISHED,
         *_DRY_RUN,
         "x-reelgate-warnings",
         "idempotent-replayed",
         "x-should-retry",
     ),
-    "read": (*_OF_A_TASK, *_UNFINISHED, "etag", "preference-applied"),
-    "file": (*_OF_A_TASK,),
-    "content": ("x-reelgate-task-id",),
-    "events": ("x-reelgate-task-id",),
+    "read": (*OF_A_TASK, *_UNFINISHED, "etag", "preference-applied"),
+    "delete": (*OF_A_TASK,),
+    "file": (*OF_A_TASK,),
+    "content": (*OF_A_TASK,),
+    "events": (*OF_A_TASK,),
 }

@@ -17,6 +17,7 @@ _OF_A_FILM = (*_OF_A_TASK, errors.NotReady, errors.ResultExpired, errors.LookFai
 # What never comes of a create: it names no task and no film, and its doubt is answered with a task.
 _NOT_OF_A_CREATE = frozenset(
     {errors.UnknownTask, errors.UnknownRoute, errors.WrongMethod, errors.NotReady, errors.ResultExpired}
+    | {errors.UnmetRange}
     | {errors.LookFailed, errors.InDoubt}
     # What the server itself says of a connection, before there is a path.
     | {errors.UnknownExpectation, errors.UnknownVersion, errors.HeadTooLarge, errors.TooSlow, errors.Crowded}
