@@ -34,20 +34,48 @@ class Checked(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
+class Draft(Struct, frozen=True):
+    """A request, judged as far as that goes without asking anybody."""
+
+    request: VideoRequest
+    model: Model
+    offer: Offer | None
+    problems: tuple[Problem, ...]
+    """Ours; those of its reader are the request's own."""
+    warnings: tuple[str, ...]
+
+    @property
+    def sound(self) -> VideoRequest | None:
+        """The request with its defaults filled in, where nothing is wrong with it so far."""
+        if self.offer is None or self.problems or self.request.problems:
+            return None
+        return filled_in(self.request, self.offer)
+
+
 async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, price_max: int | None = None) -> Checked:
     """Judge a request by the catalog, its images and addresses, the upstreams, the caller's rights, and the most it may
     cost (millionths).
 
     Raises InvalidRequest, UnknownModel, ModelNotAllowed, or Crowded where too many addresses are asked about already.
     """
+    return await check(draft(request, caller, parts), caller, parts, price_max=price_max)
+
+
+def draft(request: VideoRequest, caller: Caller, parts: Rules) -> Draft:
+    """The first half of pre-flight, which asks nobody. Raises InvalidRequest, UnknownModel, ModelNotAllowed."""
     model = _find_model(request, parts)
     if not matches(model.name, caller.models):
         raise ModelNotAllowed(f"this key may not use {model.name}", param=request.param("model"))
     offer, problems = _judge(request, model)
     linted = _lint(request, model, parts)
     request = replace(request, prompt=linted.prompt) if linted.prompt != (request.prompt or "") else request
-    problems += linted.problems
-    warnings = [*linted.warnings]
+    return Draft(request, model, offer, (*problems, *linted.problems), linted.warnings)
+
+
+async def check(drafted: Draft, caller: Caller, parts: Rules, *, price_max: int | None = None) -> Checked:
+    """The second half: what has to be asked, and whether anybody can take it. Raises InvalidRequest, Crowded."""
+    request, offer = drafted.request, drafted.offer
+    problems, warnings = [*drafted.problems], [*drafted.warnings]
     images = [name for name in FIELDS if getattr(request, name) is not None] if parts.settings.images != "off" else []
     if images or request.callback_url is not None:
         spoken_of = {problem.param for problem in problems}
@@ -57,17 +85,17 @@ async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, pric
             more, said = await _judge_addresses(request, asked, parts)
         problems += more
         warnings += said
-    filled = None if offer is None else filled_in(request, offer)
-    if filled is not None and not problems and not request.problems:
-        problems += parts.upstreams.unsayable(filled, model)
-    if problems or request.problems or offer is None or filled is None:
+    filled = drafted.sound
+    if filled is not None and not problems:
+        problems += parts.upstreams.unsayable(filled, drafted.model)
+    if problems or offer is None or filled is None:
         raise InvalidRequest.of(_all_problems(request, problems))
     if offer.price is None and caller.has_budget:
         message = f"{offer.model} has no price here, so this key, whose money is counted, cannot order it"
         raise InvalidRequest.at(request.param("model"), message)
     if price_max is not None:
         _judge_price(offer, price_max, parts)
-    return Checked(filled, model, offer, tuple(warnings))
+    return Checked(filled, drafted.model, offer, tuple(warnings))
 
 
 def _lint(request: VideoRequest, model: Model, parts: Rules) -> Linted:

@@ -8,13 +8,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from time import perf_counter
 
 from gateway import tracing
 from gateway.errors import Draining, Frozen, GatewayError, KeyReused, PolicyError, StorageDown, TooFast, TwinRunning
 from gateway.flows.carry import Journey, carry, place_in_queue
-from gateway.flows.preflight import Checked, preflight
+from gateway.flows.preflight import Checked, check, draft
 from gateway.parts import Parts
 from gateway.store import MayWait, Wait
 from gateway.structs import Struct, replace
@@ -82,10 +81,7 @@ def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes =
 async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Task:
     async with _first_under_its_key(caller, parts, wishes):
         try:
-            with tracing.span("preflight"):
-                checked = await preflight(request, caller, parts, price_max=wishes.price_max)
-            submission.warnings = checked.warnings
-            task, is_new = await _open(checked, caller, parts, wishes.claim)
+            task, checked = await _open(submission, request, caller, parts, wishes)
         except MayWait as unknown:  # not kept: a poll asks storage, which knows when it is back
             log.warning("%s: storage went away", unknown)
             task = replace(unknown.task, state=State.UNCONFIRMED)
@@ -94,9 +90,9 @@ async def _tell(submission: Submission, request: VideoRequest, caller: Caller, p
         except GatewayError as error:
             parts.metrics.refusal(error)
             raise
-        submission.is_replay = not is_new
+        submission.is_replay = checked is None
         submission.opened.set_result(parts.memory.keep(task))
-    if not is_new:
+    if checked is None:
         return await _join(task, submission, parts)
     if task.state is State.QUEUED:
         parts.memory.line.joined(task)
@@ -152,12 +148,18 @@ async def _first_under_its_key(caller: Caller, parts: Parts, wishes: Wishes) -> 
         lock.release()
 
 
-async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) -> tuple[Task, bool]:
-    """The task of this create, durable, and whether it is new. A twin needs no place on a key."""
-    now = parts.clock()
-    find_twin = partial(parts.registry.find_twin, checked.request, caller, claim, now)
-    if claim != NO_CLAIM and (twin := await find_twin()) is not None:
-        return parts.memory.tasks.get(twin.id, twin), False
+async def _open(
+    submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes
+) -> tuple[Task, Checked | None]:
+    """The task of this create, durable, and what is to be sent for it: nothing where the task was made before."""
+    with tracing.span("preflight"):
+        drafted = draft(request, caller, parts)
+        submission.warnings = drafted.warnings
+        # Before anybody is asked: a picture that was there the first time may be gone, and a repeat is no new order.
+        if (twin := await _made_before(drafted.sound, caller, parts, wishes.claim)) is not None:
+            return twin, None
+        checked = await check(drafted, caller, parts, price_max=wishes.price_max)
+    submission.warnings = checked.warnings
     try:
         if parts.stories.is_draining:
             raise Draining("the gateway is shutting down", retry_after=5)
@@ -166,8 +168,9 @@ async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) ->
         place = _place(checked, parts)
     except GatewayError:
         # The key may be full of this very request, if the first of it is just being opened.
-        if claim != NO_CLAIM and (twin := await find_twin(after_writes=True)) is not None:
-            return parts.memory.tasks.get(twin.id, twin), False
+        twin = await _made_before(checked.request, caller, parts, wishes.claim, after_writes=True)
+        if twin is not None:
+            return twin, None
         raise
     try:
         task, is_new = await parts.registry.open(
@@ -176,17 +179,29 @@ async def _open(checked: Checked, caller: Caller, parts: Parts, claim: Claim) ->
             checked.offer,
             place,
             currency=parts.settings.currency,
-            now=now,
-            claim=claim,
+            now=parts.clock(),
+            claim=wishes.claim,
         )
     except (StorageDown, KeyReused, PolicyError):
         _leave(place, parts)
         raise
     if not is_new:
         _leave(place, parts)
-    elif isinstance(place, Route):
+        return task, None
+    if isinstance(place, Route):
         parts.upstreams.opened(task)
-    return task, is_new
+    return task, checked
+
+
+async def _made_before(
+    request: VideoRequest | None, caller: Caller, parts: Parts, claim: Claim, *, after_writes: bool = False
+) -> Task | None:
+    """The task that the same request was opened as, where the caller says that it may have been. A twin needs no place
+    on a key. Raises KeyReused."""
+    if request is None or claim == NO_CLAIM:
+        return None
+    twin = await parts.registry.find_twin(request, caller, claim, parts.clock(), after_writes=after_writes)
+    return twin and parts.memory.tasks.get(twin.id, twin)
 
 
 def _place(checked: Checked, parts: Parts) -> Route | Wait:

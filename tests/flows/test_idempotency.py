@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.images.files import LARGE, real_files
+from tests.preflight.hosts import OPENED, by_path, hosting, whole
 from tests.world import ALICE, BOB, SLOW, SPEECHES, World, bearer, id_of, world
 
 
@@ -179,5 +181,28 @@ def test_a_key_outlives_a_restart(tmp_path: Path) -> None:
             again = await order(it, "k-1")
             assert again.json() == first.json()
             assert it.requests("POST") == []
+
+    run(story())
+
+
+@pytest.mark.parametrize("repeat", [{"key": "k-1"}, {"retry": "1"}], ids=["key", "mark of an SDK"])
+def test_a_repeat_gets_the_first_answer_though_its_picture_is_gone(repeat: dict[str, str], tmp_path: Path) -> None:
+    """Its answer was lost, and the link to the picture is good for once only: who is told "no" now orders again."""
+    files = {"a": whole(real_files(LARGE)["jpeg"])}
+
+    async def story() -> None:
+        async with hosting(by_path(files)) as host, world(tmp_path, OPENED) as it:
+            fields = {"image_urls": [f"{host.url}/a"]}
+            first = await order(it, repeat.get("key"), **fields)
+            asked = len(host.visits)
+            assert id_of(first)
+            del files["a"]
+            again = await order(it, repeat.get("key"), retry=repeat.get("retry"), **fields)
+            assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true"), again.text
+            assert id_of(again) == id_of(first)
+            assert len(host.visits) == asked, "nobody was asked again"
+            new = await order(it, None if "key" not in repeat else "k-2", **fields)
+            assert new.status_code == 400, "a new order is judged anew"
+            assert len(it.videos()) == 1
 
     run(story())
