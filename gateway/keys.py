@@ -249,9 +249,11 @@ class KeyPool:
         """Whether some key could take a submit now."""
         return now >= self._until(Why.COOLING) and any(self._is_free(key, model, now) for key in self._keys.values())
 
-    def is_busy(self, model: str, now: float) -> bool:
-        """Whether no key could take a submit now, and some could if it were not for its rate or its places."""
-        return now >= self._until(Why.COOLING) and self._why_blocked(model, now).cause is Cause.RATE
+    def is_usable(self, model: str, now: float) -> bool:
+        """Whether some key could take a submit, now or once it is less busy: nothing but rate may be in its way, which
+        time alone mends."""
+        is_cooling = now < self._until(Why.COOLING)
+        return not is_cooling and any(not self._is_unusable(key, model, now) for key in self._keys.values())
 
     def accepted(self, key_id: str, now: float) -> None:
         """The upstream took a submit: whatever streak of failures there was is over."""

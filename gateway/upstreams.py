@@ -415,11 +415,11 @@ class Upstreams:
         return [(upstream, list(upstream.pool.sights(now))) for upstream in self._by_name.values()]
 
     def takes_creates(self, models: Collection[Model]) -> bool:
-        """Whether some key could take a create of one of these models, now or once it is less busy: only rate, which
-        time alone mends, is in the way. Where it is not so, such a create is answered 503."""
+        """Whether some key is usable for one of these models, and at most busy. Where none is, every create of them is
+        answered 503."""
         now = self._clock()
         return any(
-            upstream.pool.is_open(name, now) or upstream.pool.is_busy(name, now)
+            upstream.pool.is_usable(name, now)
             for upstream in self._by_name.values()
             for name in [model.name for model in models if upstream.sells(model)] or [_ANY_MODEL]
         )

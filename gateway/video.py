@@ -248,6 +248,11 @@ class Claim(Struct, frozen=True):
     key: str | None = None
     is_repeat: bool = False
 
+    @property
+    def is_marked(self) -> bool:
+        """Only the mark says so: a key says more."""
+        return self.key is None and self.is_repeat
+
 
 NO_CLAIM = Claim()
 

@@ -144,13 +144,13 @@ def failure(task: Task, rows: Mapping[str, Row] = NO_ROWS) -> dict[str, dict[str
     """The `error` of a task that failed, nothing otherwise.
 
     What an answer to its create would have said, the task says in the same words (CONTRACT section 4): a refusal may
-    come after that answer.
+    come after that answer. Of a task that was accepted, the code is the upstream's or speaks of a generation.
     """
     if task.status is not Status.FAILED:
         return {}
     if task.failure is None:
         return {"error": {"code": "unknown_error", "message": "the task failed for an unknown reason"}}
-    known = rows.get(task.failure.code)
+    known = rows.get(task.failure.code) if task.upstream_id is None else None
     return {"error": {"code": task.failure.code if known is None else known.code, "message": task.failure.message}}
 
 

@@ -58,9 +58,11 @@ _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _WITHOUT_BODY = frozenset({204, 304})
 
-# Clients repeat on these whatever `x-should-retry` says, so they are only ever sent when surely nothing was bought.
-_REPEATED_ON = frozenset({502, 503})
-_WHEN_TO_REPEAT = frozenset({b"retry-after", b"retry-after-ms"})
+# Clients repeat on these whatever `x-should-retry` says, so they are only ever sent when surely nothing was bought; of
+# a 409 they believe it (FAILURES H15, H16).
+_REPEATED_ON = frozenset({408, 502, 503})
+_CONFLICT = 409
+_SAYS_REPEAT = frozenset({b"x-should-retry", b"retry-after", b"retry-after-ms"})
 
 # Of the key itself; the keys learn from these. A 403 may be about anything that the caller asked for (a model, a word
 # that a firewall dislikes), so it must not take a key away from everybody.
@@ -124,18 +126,18 @@ def headers_up(headers: Headers) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def told(method: str, passed: Passed) -> tuple[int, list[tuple[bytes, bytes]]]:
-    """Status and headers of an upstream's answer as the caller is told them.
+def handed_down(method: str, passed: Passed) -> tuple[int, list[tuple[bytes, bytes]]]:
+    """Status and headers of an upstream's answer as the caller gets them.
 
     An upstream that fails over what may buy something may have done it: nothing invites to send that again.
     """
     headers = headers_down(passed)
-    if passed.status < 500 or method in SAFE_METHODS:
+    is_doubtful = passed.status >= 500 or passed.status in _REPEATED_ON or passed.status == _CONFLICT
+    if method in SAFE_METHODS or not is_doubtful:
         return passed.status, headers
-    is_repeated_on = passed.status in _REPEATED_ON
-    dropped = {b"x-should-retry"} | (_WHEN_TO_REPEAT if is_repeated_on else frozenset())
-    kept = [(name, value) for name, value in headers if name not in dropped]
-    return 500 if is_repeated_on else passed.status, [*kept, (b"x-should-retry", b"false")]
+    kept = [(name, value) for name, value in headers if name not in _SAYS_REPEAT]
+    status = 500 if passed.status in _REPEATED_ON else passed.status
+    return status, [*kept, (b"x-should-retry", b"false")]
 
 
 def headers_down(passed: Passed) -> list[tuple[bytes, bytes]]:

@@ -220,7 +220,8 @@ async def _not_know(task: Task, watch: Watch, parts: Parts) -> Task:
     now = parts.clock()
     if watch.unknown_since is None:
         watch.unknown_since, watch.unknown_looks = now, 0
-        watch.may_be_late |= now - (task.started_at or task.created_at) <= NEW_FOR_S
+        is_new = now - (task.started_at or task.created_at) <= NEW_FOR_S
+        watch.may_be_late |= is_new or watch.looked_at is None  # never seen here: another process may have missed it
     watch.unknown_looks += 1
     return await _miss(task, watch, "upstream_task_missing", parts)
 

@@ -43,13 +43,14 @@ class Draft(Struct, frozen=True):
     problems: tuple[Problem, ...]
     """Ours; those of its reader are the request's own."""
     warnings: tuple[str, ...]
+    sound: VideoRequest | None
+    """The request with its defaults filled in, where nothing is wrong with it so far."""
 
     @property
-    def sound(self) -> VideoRequest | None:
-        """The request with its defaults filled in, where nothing is wrong with it so far."""
-        if self.offer is None or self.problems or self.request.problems:
-            return None
-        return filled_in(self.request, self.offer)
+    def asks(self) -> bool:
+        """Whether others are to be asked about it, which takes its time."""
+        request = self.request
+        return request.callback_url is not None or any(getattr(request, name) is not None for name in FIELDS)
 
 
 async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, price_max: int | None = None) -> Checked:
@@ -69,7 +70,9 @@ def draft(request: VideoRequest, caller: Caller, parts: Rules) -> Draft:
     offer, problems = _judge(request, model)
     linted = _lint(request, model, parts)
     request = replace(request, prompt=linted.prompt) if linted.prompt != (request.prompt or "") else request
-    return Draft(request, model, offer, (*problems, *linted.problems), linted.warnings)
+    problems += linted.problems
+    sound = filled_in(request, offer) if offer is not None and not (problems or request.problems) else None
+    return Draft(request, model, offer, tuple(problems), linted.warnings, sound)
 
 
 async def check(drafted: Draft, caller: Caller, parts: Rules, *, price_max: int | None = None) -> Checked:

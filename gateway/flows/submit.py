@@ -7,7 +7,7 @@ the outcome after. Where every key is busy for the moment, the intention waits i
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import perf_counter
 
 from gateway import tracing
@@ -152,14 +152,41 @@ async def _open(
     submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes
 ) -> tuple[Task, Checked | None]:
     """The task of this create, durable, and what is to be sent for it: nothing where the task was made before."""
-    with tracing.span("preflight"):
-        drafted = draft(request, caller, parts)
-        submission.warnings = drafted.warnings
-        # Before anybody is asked: a picture that was there the first time may be gone, and a repeat is no new order.
-        if (twin := await _made_before(drafted.sound, caller, parts, wishes.claim)) is not None:
-            return twin, None
-        checked = await check(drafted, caller, parts, price_max=wishes.price_max)
-    submission.warnings = checked.warnings
+    async with AsyncExitStack() as until_opened:
+        with tracing.span("preflight"):
+            drafted = draft(request, caller, parts)
+            submission.warnings = drafted.warnings
+            if drafted.sound is not None and (drafted.asks or wishes.claim.is_marked):
+                await until_opened.enter_async_context(_not_overtaken(drafted.sound, caller, parts, wishes.claim))
+            # Before anybody is asked: a picture that was there the first time may be gone, and a repeat is no order.
+            if (twin := await _made_before(drafted.sound, caller, parts, wishes.claim)) is not None:
+                return twin, None
+            checked = await check(drafted, caller, parts, price_max=wishes.price_max)
+        submission.warnings = checked.warnings
+        return await _open_checked(checked, caller, parts, wishes.claim)
+
+
+@asynccontextmanager
+async def _not_overtaken(request: VideoRequest, caller: Caller, parts: Parts, claim: Claim) -> AsyncIterator[None]:
+    """Whoever is asked about a request takes his time. A repeat of it that an SDK marks could be faster, and be bought
+    beside it: it waits until the first is opened or refused. Raises TwinRunning. Holds within this process."""
+    of, asking = (caller.key_id, await parts.registry.fingerprint(request)), parts.memory.asking
+    if claim.is_marked and of in asking:
+        _, late = await asyncio.wait({*asking[of]}, timeout=parts.settings.answer_within_s)
+        if late:
+            raise TwinRunning("the first of these requests is still being checked", retry_after=2)
+    here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asking.setdefault(of, set()).add(here)
+    try:
+        yield
+    finally:
+        here.set_result(None)
+        asking[of].discard(here)
+        if not asking[of]:
+            del asking[of]
+
+
+async def _open_checked(checked: Checked, caller: Caller, parts: Parts, claim: Claim) -> tuple[Task, Checked | None]:
     try:
         if parts.stories.is_draining:
             raise Draining("the gateway is shutting down", retry_after=5)
@@ -168,7 +195,7 @@ async def _open(
         place = _place(checked, parts)
     except GatewayError:
         # The key may be full of this very request, if the first of it is just being opened.
-        twin = await _made_before(checked.request, caller, parts, wishes.claim, after_writes=True)
+        twin = await _made_before(checked.request, caller, parts, claim, after_writes=True)
         if twin is not None:
             return twin, None
         raise
@@ -180,7 +207,7 @@ async def _open(
             place,
             currency=parts.settings.currency,
             now=parts.clock(),
-            claim=wishes.claim,
+            claim=claim,
         )
     except (StorageDown, KeyReused, PolicyError):
         _leave(place, parts)

@@ -4,7 +4,8 @@
               `server.leave_s`, when load balancers have noticed, nothing is accepted any more; then stop
     retire    the same in a fleet, where another worker has this one's place: nothing is accepted from now on
     SIGTERM   stop: no new creates, what runs is finished, out within 30 s (CONTRACT section 5); so do SIGINT, and
-              SIGHUP, which a terminal sends when it is closed and which would end a process at once
+              SIGHUP, which a terminal sends when it is closed and which would end a process at once (the parent of a
+              fleet takes it for a wish to replace all workers)
     again     hurry: nobody waits for what runs; what is known is written down
 
 Whoever leaves closes no connection but with an answer that says so: one that is closed while its client is already
@@ -48,9 +49,10 @@ class Ending:
     def listen(self) -> None:
         """Hear signals from now on."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` asks not to be told
-                loop.add_signal_handler(number, self.stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` asks not to be told
+            loop.add_signal_handler(signal.SIGHUP, self.stop)
         loop.add_signal_handler(signal.SIGUSR1, self.leave)
 
     def leave(self) -> None:

@@ -7,13 +7,12 @@ from enum import Enum
 from gateway.serving.limits import Limits
 
 SPARE = 128
-# Of the descriptors that the process may have, the rest is for upstreams, storage and films.
-_SHARE = 0.75
-_PARTING_SHARE = 0.1
+# Of the descriptors that the process may have: what is left is for upstreams, storage and films.
+_SHARE, _PARTING_SHARE = 0.75, 0.1
 
 
 class Place(Enum):
-    """What a connection got when it came."""
+    """What a connection has."""
 
     OWN = "own"
     SPARE = "spare"

@@ -55,7 +55,7 @@ def find_twin(connection: Connection, caller: str, fingerprint: str, claim: Clai
             if task.fingerprint != fingerprint:
                 raise KeyReused("this idempotency key stands for another request; use a new key for a new one")
             return task
-    if claim.key is None and claim.is_repeat:  # a key says more than a mark
+    if claim.is_marked:
         values = {"caller": caller, "fingerprint": fingerprint, "since": now - REPEAT_WITHIN_S}
         row = connection.execute(_OF_FINGERPRINT, values).one_or_none()
         if row is not None:

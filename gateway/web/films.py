@@ -98,7 +98,10 @@ async def streamed(task: Task, exchange: Exchange, parts: Parts, *, is_download:
             raise _unmet_range(found)
         opened = stack.pop_all()
     exchange.waiting.total_s += perf_counter() - started
-    headers = _headers(task, found, is_download=is_download)
+    headers = [
+        *_headers(task, found, is_download=is_download),
+        *headers_of(task, is_for_caller=exchange.caller is not None),
+    ]
     return Stream(found.status, headers, found.chunks, opened.aclose, stall_s=STALL_S)
 
 
@@ -136,5 +139,4 @@ def _headers(task: Task, found: Film, *, is_download: bool) -> HeaderList:
         (b"content-disposition", f"{way}; {name}".encode()),
         (b"accept-ranges", b"bytes"),
         (b"x-content-type-options", b"nosniff"),
-        *headers_of(task),
     ]

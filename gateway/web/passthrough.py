@@ -81,7 +81,7 @@ class Passthrough:
             finally:
                 exchange.waiting.total_s += perf_counter() - started
             opened = stack.pop_all()
-        status, headers = passthrough.told(exchange.method, passed)
+        status, headers = passthrough.handed_down(exchange.method, passed)
         return Stream(status, headers, passed.chunks, opened.aclose, stall_s=STALL_S)
 
 

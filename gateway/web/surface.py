@@ -132,7 +132,7 @@ class Surface:
         answer = way.refuse(error) if way.refuse is not None else self._refuse_in_dialect(exchange, way, error)
         headers: HeaderList = [*answer.headers]
         if exchange.task is not None:  # known to the exchange only once its caller may see it
-            headers += headers_of(exchange.task)
+            headers += headers_of(exchange.task, is_for_caller=exchange.caller is not None)
         if way.says_retry or way.action is Action.CREATE:
             headers.append((b"x-should-retry", b"true" if error.repeat else b"false"))
         if error.retry_after is not None:

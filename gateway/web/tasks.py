@@ -51,12 +51,13 @@ class Tasks:
         return headers if task.is_final else headers + _poll_headers(outlook(task, self._parts))
 
 
-def headers_of(task: Task) -> HeaderList:
-    """What every answer about a task tells of it, an error too."""
-    headers: HeaderList = [
-        (b"x-reelgate-task-id", ids.word(task.id).encode()),
-        (b"x-reelgate-attempts", b"%d" % task.attempts),
-    ]
+def headers_of(task: Task, *, is_for_caller: bool = True) -> HeaderList:
+    """What every answer about a task tells of it, an error too. Whoever comes without a key, by a signed link that is
+    made to be handed on, learns which task it is, and not what it cost and where."""
+    headers: HeaderList = [(b"x-reelgate-task-id", ids.word(task.id).encode())]
+    if not is_for_caller:
+        return headers
+    headers.append((b"x-reelgate-attempts", b"%d" % task.attempts))
     if task.upstream:  # a task that waits has none yet
         headers.append((b"x-reelgate-upstream", task.upstream.encode()))
     if task.price is not None:

@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -280,6 +281,24 @@ def test_a_doubt_after_a_refusal_ends_the_journey(tmp_path: Path) -> None:
             assert not fakes[2].connections
             assert bought(*fakes) == 1
             assert [outcome for _, _, outcome in world.attempts()] == ["refused", "doubt"]
+
+    asyncio.run(play())
+
+
+def test_what_one_upstream_does_not_offer_waits_for_another_that_is_only_busy(tmp_path: Path) -> None:
+    """And not in the queue, which would send it to the first one again."""
+    not_offered = answer(400, error_body("no such model", "model_not_found"))
+
+    async def play() -> None:
+        async with upstreams([not_offered, not_offered], [accept()]) as (first, second):
+            here, there = places([first, second])
+            there = replace(there, keys=(Key("main", max_tasks=1),))
+            async with open_world(tmp_path, here, there, clock=Clock(), queue={"max_tasks": 5}) as world:
+                assert (await world.create("one")).status_code == 200
+                busy = await world.create("two")
+                assert (busy.status_code, busy.headers["x-should-retry"]) == (429, "true")
+                assert (len(first.posts), len(second.posts)) == (2, 1)
+                assert await world.states() == [State.RUNNING, State.REFUSED]
 
     asyncio.run(play())
 

@@ -267,11 +267,15 @@ def test_a_task_that_is_lost_later_fails_after_two_minutes_and_a_person_judges(t
     asyncio.run(play())
 
 
-def test_a_task_that_nobody_asked_for_within_a_minute_is_not_new_when_it_is_lost(tmp_path: Path) -> None:
+def test_a_task_that_was_never_seen_here_keeps_its_ten_minutes(tmp_path: Path) -> None:
+    """Another process may have been told that it is not known, in the first minute; this one cannot know."""
+
     async def play() -> None:
         async with running_task(tmp_path) as scene:
-            scene.clock.walk(60)
-            assert await lost_after(scene, 60, 60) == ["pending", "pending", "failed"]
+            scene.clock.walk(61)
+            assert "failed" not in await lost_after(scene, *[40] * 14)
+            scene.clock.walk(40)
+            assert (await scene.poll(NOT_FOUND))["status"] == "failed"
 
     asyncio.run(play())
 
@@ -279,8 +283,9 @@ def test_a_task_that_nobody_asked_for_within_a_minute_is_not_new_when_it_is_lost
 def test_no_task_is_lost_by_two_looks(tmp_path: Path) -> None:
     async def play() -> None:
         async with running_task(tmp_path) as scene:
+            await scene.poll(look("processing", progress=10))
             scene.clock.walk(300)
-            assert await lost_after(scene, 500, 3) == ["pending", "pending", "failed"]
+            assert await lost_after(scene, 500, 3) == ["processing", "processing", "failed"]
 
     asyncio.run(play())
 
@@ -289,6 +294,7 @@ def test_no_task_is_lost_by_two_looks(tmp_path: Path) -> None:
 def test_what_comes_between_starts_the_two_minutes_anew(between: Behaviour, tmp_path: Path) -> None:
     async def play() -> None:
         async with running_task(tmp_path) as scene:
+            await scene.poll(look("processing", progress=10))
             scene.clock.walk(100)
             await lost_after(scene, 40, 40)
             scene.clock.walk(39)

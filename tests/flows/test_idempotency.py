@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import ids
 from tests.images.files import LARGE, real_files
 from tests.preflight.hosts import OPENED, by_path, hosting, whole
 from tests.world import ALICE, BOB, SLOW, SPEECHES, World, bearer, id_of, world
@@ -203,6 +204,80 @@ def test_a_repeat_gets_the_first_answer_though_its_picture_is_gone(repeat: dict[
             assert len(host.visits) == asked, "nobody was asked again"
             new = await order(it, None if "key" not in repeat else "k-2", **fields)
             assert new.status_code == 400, "a new order is judged anew"
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+class SlowAtFirst:
+    """A host of pictures that takes its time for the first who asks, whom it gives something else if it has that."""
+
+    def __init__(self, first: bytes | None = None) -> None:
+        self._picture = whole(real_files(LARGE)["jpeg"])
+        self._first = first or self._picture
+        self.is_asked, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, path: str, headers: dict[str, str]) -> bytes:
+        if self.is_asked.is_set():
+            return self._picture
+        self.is_asked.set()
+        await self.gate.wait()
+        return self._first
+
+
+def test_a_marked_repeat_does_not_overtake_the_first_while_its_picture_is_looked_at(tmp_path: Path) -> None:
+    """The client gave up while the host of the picture was slow; for the repeat it is fast."""
+
+    async def story() -> None:
+        slow = SlowAtFirst()
+        async with hosting(slow.answer) as host, world(tmp_path, OPENED) as it:
+            fields = {"image_urls": [f"{host.url}/a"]}
+            first = asyncio.create_task(order(it, **fields))
+            await slow.is_asked.wait()
+            repeats = [asyncio.create_task(order(it, retry=str(number), **fields)) for number in (1, 2)]
+            another = await order(it, **{**fields, "prompt": "another video"})
+            assert id_of(another), "which nobody waits for"
+            assert not any(repeat.done() for repeat in repeats)
+            slow.gate.set()
+            same = {id_of(await one) for one in (first, *repeats)}
+            assert len(same) == 1
+            assert len(it.videos()) == 2
+            assert not it.parts.memory.asking
+
+    run(story())
+
+
+def test_a_marked_repeat_of_what_was_refused_is_a_new_order(tmp_path: Path) -> None:
+    async def story() -> None:
+        slow = SlowAtFirst(whole(b"no picture at all"))
+        async with hosting(slow.answer) as host, world(tmp_path, OPENED) as it:
+            fields = {"image_urls": [f"{host.url}/a"]}
+            first = asyncio.create_task(order(it, **fields))
+            await slow.is_asked.wait()
+            repeat = asyncio.create_task(order(it, retry="1", **fields))
+            slow.gate.set()
+            assert (await first).status_code == 400
+            assert "idempotent-replayed" not in (await repeat).headers
+            assert id_of(await repeat)
+            assert len(it.videos()) == 1
+            assert not it.parts.memory.asking
+
+    run(story())
+
+
+def test_a_marked_repeat_does_not_wait_for_ever(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, "server: {answer_within_s: 0.05}") as it:
+            number = ids.number_of(id_of(await order(it)))
+            assert number is not None
+            task = await it.parts.registry.get(number)
+            assert task is not None
+            stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            it.parts.memory.asking[task.caller, task.fingerprint] = {stuck}
+            late = await order(it, retry="1")
+            assert (late.status_code, late.headers["retry-after"]) == (409, "2")
+            del it.parts.memory.asking[task.caller, task.fingerprint]
+            assert id_of(await order(it, retry="2")) == ids.word(number)
             assert len(it.videos()) == 1
 
     run(story())

@@ -104,6 +104,21 @@ def test_under_nohup_a_gateway_outlives_its_terminal(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_gateway_that_a_script_started_in_the_background_hears_sigint(tmp_path: Path) -> None:
+    """A shell without job control has what it starts with `&` ignore it."""
+
+    async def scenario() -> None:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            async with serve(tmp_path, "http://127.0.0.1:9") as process:
+                process.signal(signal.SIGINT)
+                assert await process.ended() == 0
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    asyncio.run(scenario())
+
+
 def test_while_it_shuts_down_it_takes_no_new_creates(tmp_path: Path) -> None:
     async def scenario() -> None:
         gate = asyncio.Event()

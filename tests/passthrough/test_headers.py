@@ -208,7 +208,9 @@ def test_every_status_that_is_not_about_the_key_comes_down_with_its_body_and_is_
             Upstream(play) as upstream,
             world(tmp_path, config("one", "two"), upstream=upstream.url, on_socket=True) as it,
         ):
-            asked = [("GET", status) for status in PASSED] + [("POST", status) for status in PASSED if status < 500]
+            # What is doubtful over a POST has a test of its own.
+            posted = [("POST", status) for status in PASSED if status < 500 and status not in (408, 409)]
+            asked = [("GET", status) for status in PASSED] + posted
             for method, status in asked:
                 answer = await it.http.request(method, f"/v1/things/{status}", headers=bearer(ALICE))
                 assert answer.status_code == status
@@ -236,18 +238,18 @@ def test_a_failure_over_what_may_have_bought_something_invites_no_client_to_repe
             Upstream(play) as upstream,
             world(tmp_path, config("one", "two"), upstream=upstream.url, on_socket=True) as it,
         ):
-            statuses = [status for status in PASSED if status >= 500]
+            statuses = [status for status in PASSED if status >= 500 or status in (408, 409)]
             for status in statuses:
                 for kind, body in bodies.items():
                     answer = await it.http.request(method, f"/v1/{status}/{kind}", headers=bearer(ALICE))
                     assert answer.content == (b"" if method == "HEAD" else body)
                     assert answer.headers["content-type"] == kind
-                    is_repeated_on = status in (502, 503) and not is_safe
+                    is_repeated_on = status in (408, 502, 503) and not is_safe
                     assert answer.status_code == (500 if is_repeated_on else status)
                     # What an upstream says of its own connection does not take ours away.
                     assert answer.headers.get_list("x-should-retry") == ([] if is_safe else ["false"])
                     for name in ("retry-after", "retry-after-ms"):
-                        assert (name in answer.headers) is not is_repeated_on
+                        assert (name in answer.headers) is is_safe
             assert len(upstream.visits) == len(statuses) * len(bodies)
 
     asyncio.run(scenario())

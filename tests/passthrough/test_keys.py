@@ -190,8 +190,8 @@ def test_what_is_not_about_the_key_is_asked_once(tmp_path: Path) -> None:
         async with Upstream() as upstream, world(tmp_path, config("one", "two"), upstream=upstream.url) as it:
             for status in statuses:
                 upstream.play = refusing(status)
-                # Clients repeat on 502 and 503, and this may have been bought.
-                assert (await post(it)).status_code == (500 if status in (502, 503) else status)
+                # Clients repeat on these, and this may have been bought.
+                assert (await post(it)).status_code == (500 if status in (408, 502, 503) else status)
                 assert states(it) == {"one": "ok", "two": "ok"}
             assert len(upstream.visits) == len(statuses)
 

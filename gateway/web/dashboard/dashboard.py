@@ -145,7 +145,7 @@ class Dashboard:
         return viewer
 
     def _admit_key(self, exchange: Exchange) -> Viewer | None:
-        """A key that comes with the request opens what is read (CONTRACT section 5). Raises Unauthenticated."""
+        """A key that comes with the request opens what is read (CONTRACT section 5). Raises InvalidRequest for two."""
         viewer = self._doorbook.presents(exchange)
         if viewer is not None:
             exchange.caller = viewer.caller

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import secrets
 
-from gateway.errors import Unauthenticated
 from gateway.flows import callers
 from gateway.headers import HeaderList
 from gateway.parts import Parts
@@ -82,16 +81,15 @@ class Doorbook:
         return None if caller is None else Viewer(Role.HOLDER, caller, csrf)
 
     def presents(self, exchange: Exchange) -> Viewer | None:
-        """Who presents a key with the request itself, as scripts do; None where there is none. No form of a page that
-        is read so is good for anything. Raises Unauthenticated for a key that opens nothing."""
+        """Who presents a key with the request itself, as scripts do; None where there is none that opens anything, as
+        the token of a proxy that asks for a login of its own. No form of a page that is read so is good for
+        anything."""
         key = presented(exchange)
-        if key is None:
-            return None
-        is_admin, caller = self._judge(hashlib.sha256(key).hexdigest())
-        if not is_admin and caller is None:
-            raise Unauthenticated("this key opens nothing here")
+        is_admin, caller = (False, None) if key is None else self._judge(hashlib.sha256(key).hexdigest())
         no_form = secrets.token_urlsafe(TOKEN_BYTES)
-        return Viewer(Role.OPERATOR, None, no_form) if is_admin else Viewer(Role.HOLDER, caller, no_form)
+        if is_admin:
+            return Viewer(Role.OPERATOR, None, no_form)
+        return None if caller is None else Viewer(Role.HOLDER, caller, no_form)
 
     async def close(self, exchange: Exchange) -> HeaderList:
         """Log out: the headers that take the cookie away."""
