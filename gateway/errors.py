@@ -280,6 +280,8 @@ class Refused(UpstreamError):
     """The upstream surely did not accept: money may be released, and `again` says what may be tried."""
 
     again: ClassVar[Again] = Again.NOWHERE
+    is_lasting: ClassVar[bool] = False
+    """The upstream would say so whenever it is asked, and nothing is learnt from it that keeps it from being asked."""
 
 
 class Unreachable(Refused):
@@ -360,6 +362,7 @@ class ModelNotOffered(BadCall):
     """The upstream does not offer the model (H9): another one may. Where none is left, the caller is told so."""
 
     again = Again.ANOTHER_UPSTREAM
+    is_lasting = True
 
 
 class CallTooLarge(Refused):

@@ -11,16 +11,7 @@ from functools import partial
 from time import perf_counter
 
 from gateway import tracing
-from gateway.errors import (
-    Again,
-    GatewayError,
-    InDoubt,
-    ModelNotOffered,
-    QueueFull,
-    Refused,
-    StorageDown,
-    TooFast,
-)
+from gateway.errors import Again, GatewayError, InDoubt, QueueFull, Refused, StorageDown, TooFast
 from gateway.flows import hints, receipts
 from gateway.flows.preflight import Checked
 from gateway.parts import Parts
@@ -93,8 +84,8 @@ async def _go_no_further(
     task: Task, refusal: Refused, last_word: GatewayError, checked: Checked, journey: Journey, parts: Parts
 ) -> Task:
     """Nothing was bought and there is nowhere to go: back into the queue where only time is missing, else the end."""
-    # What one upstream does not offer it would be asked for again as soon as it leaves the queue.
-    if isinstance(last_word, TooFast) and not isinstance(refusal, ModelNotOffered):
+    # What lasts would be asked for there again as soon as it leaves the queue.
+    if isinstance(last_word, TooFast) and not refusal.is_lasting:
         try:
             return await _requeue(task, refusal, place_in_queue(checked, last_word, parts), parts)
         except TooFast as no_place:
@@ -147,9 +138,7 @@ async def _next_route(refusal: Refused, tried: list[Route], left: set[str], chec
     try:
         return parts.upstreams.choose(checked.request, checked.model, tried=tried, left=left)
     except GatewayError as elsewhere:
-        if refusal.again is Again.ANOTHER_KEY or (
-            isinstance(refusal, ModelNotOffered) and isinstance(elsewhere, TooFast)
-        ):
+        if refusal.again is Again.ANOTHER_KEY or (refusal.is_lasting and isinstance(elsewhere, TooFast)):
             raise
         # Nowhere else; what the caller is told is the refusal itself.
     if refusal.again is Again.ONCE_MORE and tried.count(tried[-1]) == 1:
