@@ -86,6 +86,11 @@ class Exchange:
     def method(self) -> str:
         return str(self.scope["method"])
 
+    @property
+    def pinned(self) -> str | None:
+        """The dialect that the key of the caller is set to, once he is admitted."""
+        return None if self.caller is None else self.caller.dialect
+
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")

@@ -41,8 +41,7 @@ class Films:
             exchange.dialect = told_dialect(exchange, speakers)
             task = await poll.newest(await self._find(exchange, query_id), self._parts)
             exchange.task = task
-            keys_own = None if exchange.caller is None else exchange.caller.dialect
-            exchange.dialect = exchange.dialect or keys_own or task.dialect
+            exchange.dialect = exchange.dialect or exchange.pinned or task.dialect
             if exchange.query().get("variant", _VIDEO) != _VIDEO:
                 raise InvalidRequest.at("variant", "not offered: there is nothing of a film but the video", _VIDEO)
             return await streamed(task, exchange, self._parts)

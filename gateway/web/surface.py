@@ -158,9 +158,8 @@ class Surface:
         told = exchange.header(b"x-reelgate-dialect")
         if told is not None and told in likely:
             return told
-        pinned = None if exchange.caller is None else exchange.caller.dialect
-        if pinned is not None and pinned in likely:
-            return pinned
+        if exchange.pinned is not None and exchange.pinned in likely:
+            return exchange.pinned
         return self._default_dialect if self._default_dialect in likely else likely[0]
 
     def _record(self, exchange: Exchange, status: int) -> None:
