@@ -112,6 +112,10 @@ class Upstreams:
     def sellers(self, model: Model) -> list[Upstream]:
         return [upstream for upstream in self._by_name.values() if upstream.sells(model)]
 
+    def on_sale(self, models: Iterable[Model], patterns: Collection[str] = ("*",)) -> list[Model]:
+        """Those of them that somebody here sells and whose names fit one of the patterns."""
+        return [model for model in models if self.sellers(model) and matches(model.name, patterns)]
+
     def unsayable(self, request: VideoRequest, model: Model) -> list[Problem]:
         """Empty when some seller of the model can say all of the request; else what the first of them cannot."""
         gaps = [upstream.unsayable(request, model) for upstream in self.sellers(model)]

@@ -47,10 +47,14 @@ class Draft(Struct, frozen=True):
     """The request with its defaults filled in, where nothing is wrong with it so far."""
 
     @property
+    def images(self) -> list[str]:
+        """The canonical fields in which it brings or names a picture."""
+        return [name for name in FIELDS if getattr(self.request, name) is not None]
+
+    @property
     def asks(self) -> bool:
         """Whether others are to be asked about it, which takes its time."""
-        request = self.request
-        return request.callback_url is not None or any(getattr(request, name) is not None for name in FIELDS)
+        return self.request.callback_url is not None or bool(self.images)
 
 
 async def preflight(request: VideoRequest, caller: Caller, parts: Rules, *, price_max: int | None = None) -> Checked:
@@ -79,7 +83,7 @@ async def check(drafted: Draft, caller: Caller, parts: Rules, *, price_max: int 
     """The second half: what has to be asked, and whether anybody can take it. Raises InvalidRequest, Crowded."""
     request, offer = drafted.request, drafted.offer
     problems, warnings = [*drafted.problems], [*drafted.warnings]
-    images = [name for name in FIELDS if getattr(request, name) is not None] if parts.settings.images != "off" else []
+    images = drafted.images if parts.settings.images != "off" else []
     if images or request.callback_url is not None:
         spoken_of = {problem.param for problem in problems}
         asked = [name for name in images if name not in spoken_of]
@@ -129,19 +133,15 @@ def _find_model(request: VideoRequest, parts: Rules) -> Model:
 
 
 def _unknown_model(request: VideoRequest, message: str, more: list[Problem], parts: Rules) -> UnknownModel:
-    names = tuple(model.name for model in _on_sale(parts))
+    names = tuple(model.name for model in parts.upstreams.on_sale(parts.catalog.models))
     problems = [Problem(request.param("model"), message, names), *_all_problems(request, more)]
     return UnknownModel(message, param=request.param("model"), problems=problems)
-
-
-def _on_sale(parts: Rules) -> list[Model]:
-    return [model for model in parts.catalog.models if parts.upstreams.sellers(model)]
 
 
 def _wrong_for_all(request: VideoRequest, parts: Rules) -> list[Problem]:
     """What is wrong whichever of the models on sale is meant: all problems come in one answer, also where the model is
     one of them."""
-    return in_all([_judge(request, model)[1] for model in _on_sale(parts)])
+    return in_all([_judge(request, model)[1] for model in parts.upstreams.on_sale(parts.catalog.models)])
 
 
 def _all_problems(request: VideoRequest, found: list[Problem]) -> list[Problem]:

@@ -53,7 +53,7 @@ def terms(rules: Rules, *, default_dialect: str, has_admin: bool, server_url: st
     from gateway.web.openapi import Terms
 
     return Terms(
-        models=tuple(model for model in rules.catalog.models if rules.upstreams.sellers(model)),
+        models=tuple(rules.upstreams.on_sale(rules.catalog.models)),
         takes_any_model=rules.catalog.forwards_unknown,
         default_dialect=default_dialect,
         has_admin=has_admin,

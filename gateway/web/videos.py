@@ -6,7 +6,6 @@ from time import perf_counter
 
 from gateway import ids, jsontext
 from gateway.bounds import Place
-from gateway.catalog import matches
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Lister, View
 from gateway.errors import GatewayError, InvalidRequest
@@ -193,8 +192,7 @@ class Videos:
         caller = self._tasks.admit(exchange)
         data = [
             {"id": model.name, "object": "model", "created": 0, "owned_by": "minimax"}
-            for model in self._parts.catalog.models
-            if matches(model.name, caller.models) and self._parts.upstreams.sellers(model)
+            for model in self._parts.upstreams.on_sale(self._parts.catalog.models, caller.models)
         ]
         return Answer(200, jsontext.write({"object": "list", "data": data}))
 

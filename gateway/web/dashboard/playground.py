@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import ids, jsontext
-from gateway.catalog import Model, matches
+from gateway.catalog import Model
 from gateway.dialects import DIALECTS
 from gateway.errors import GatewayError, InvalidRequest, KeyReused, Problem
 from gateway.flows import callers, poll
@@ -166,11 +166,7 @@ class Playground:
     def _models(self, caller: Caller | None) -> list[Model]:
         """What can be ordered here, and by this key."""
         patterns = ("*",) if caller is None else caller.models
-        return [
-            model
-            for model in self._parts.catalog.models
-            if self._parts.upstreams.sellers(model) and matches(model.name, patterns)
-        ]
+        return self._parts.upstreams.on_sale(self._parts.catalog.models, patterns)
 
 
 _FIELDS = frozenset({"dialect", "offer", "prompt", "max_price", "key", *IMAGES, *OPTIONS})
