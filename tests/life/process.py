@@ -39,7 +39,7 @@ class Process:
 
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - a path for each of a thousand is a millisecond
 
     def signal(self, number: signal.Signals) -> None:
         self._started.send_signal(number)
