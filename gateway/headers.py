@@ -8,6 +8,9 @@ HeaderList = list[tuple[bytes, bytes]]
 BEGAN = "reelgate.began"
 """In an ASGI scope: when the head of the request was there (`perf_counter`), which may be some turns of the event loop
 before it is answered."""
+GATHERS = "reelgate.gathers"
+"""In an ASGI scope: a call that asks for the body in large pieces from then on. A body that is wanted as a whole wakes
+nobody for each byte that a slow client sends of it."""
 
 
 def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway.deadline import Deadline
 from gateway.errors import Crowded, GatewayError, TooSlow
-from gateway.headers import BEGAN
+from gateway.headers import BEGAN, GATHERS
 from gateway.serving import answers, bodies, framing
 from gateway.serving.framing import END, Head
 from gateway.serving.house import House
@@ -335,7 +335,7 @@ class Connection(asyncio.Protocol):
         """Have it answered, where somebody still waits for that."""
         if request.is_gone:
             return False
-        scope = {**self._scope(request.head), BEGAN: request.began_at}
+        scope = {**self._scope(request.head), BEGAN: request.began_at, GATHERS: request.gather}
         answering = cast(Coroutine[Any, Any, None], self._house.app(scope, request.receive, request.send))
         task = self._loop.create_task(answering)
         self._state.tasks.add(task)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("reelgate.serving")
 
 BODY_HELD_BYTES_MAX = 65_536  # of a body that the application has not taken yet; the rest stays with the client
-_JOINED_BYTES_MAX = 16_384  # so small a piece is copied behind its head rather than written beside it
+_JOINED_BYTES_MAX = 16_384  # so small a piece is copied behind another rather than kept or written beside it
+_GATHERED_BYTES = 16_384  # of a body that is wanted as a whole, until whoever reads it is told of them
 _BODILESS = frozenset({204, 304})
 
 
@@ -33,6 +34,7 @@ class Request:
         "_is_body_whole",
         "_is_chunked",
         "_is_without_body",
+        "_least_bytes",
         "_left",
         "_news",
         "_pieces",
@@ -56,6 +58,7 @@ class Request:
         self._pieces: list[bytes] = []
         self._is_body_whole = not head.has_body
         self._is_body_given = False
+        self._least_bytes = 1  # of a body that goes on, before anybody is told of them
         self._wants_word = head.fields.expects and head.has_body and head.version == "1.1"
         self.is_gone = False
         self._news: asyncio.Event | None = None
@@ -82,10 +85,14 @@ class Request:
         """More of the body."""
         self._wants_word = False
         if piece:
-            self._pieces.append(piece)
+            if self._pieces and len(self._pieces[-1]) + len(piece) <= _JOINED_BYTES_MAX:
+                self._pieces[-1] += piece  # a list of single bytes would take many times as much memory
+            else:
+                self._pieces.append(piece)
             self.held_bytes += len(piece)
         self._is_body_whole = is_whole
-        self._wake()
+        if self._has_news:
+            self._wake()
 
     def leave(self) -> None:
         """The client is gone, or what it sends can no longer be understood."""
@@ -107,10 +114,14 @@ class Request:
 
     # --- what the application calls -----------------------------------------------------------------------------
 
+    def gather(self) -> None:
+        """Give the body in large pieces from now on, and what is left of it at its end."""
+        self._least_bytes = _GATHERED_BYTES
+
     async def receive(self) -> Message:
         """The next piece of the body; that the client left, once there is no more of it."""
         while not (self.is_gone or self.is_answered):
-            if self._pieces or (self._is_body_whole and not self._is_body_given):
+            if self._has_news:
                 body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
                 self._pieces.clear()
                 self.held_bytes = 0
@@ -206,6 +217,12 @@ class Request:
             self._connection.write(b"%b%x\r\n%b\r\n%b" % (head, len(body), body, end))
         else:
             self._connection.write_all((b"%b%x\r\n" % (head, len(body)), body, b"\r\n" + end))
+
+    @property
+    def _has_news(self) -> bool:
+        if self._is_body_whole:
+            return not self._is_body_given
+        return self.held_bytes >= self._least_bytes
 
     def _wake(self) -> None:
         if self._news is not None:

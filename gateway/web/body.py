@@ -85,6 +85,7 @@ async def _read(exchange: Exchange, bytes_max: int, within_s: float, weight: Pla
         raise _too_large(bytes_max)
     if weight is not None:
         weight.expect(told)
+    exchange.gather()
     body = bytearray()
     try:
         async with asyncio.timeout(within_s):

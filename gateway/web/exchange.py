@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from gateway.flows.poll import Waiting
-from gateway.headers import BEGAN, HeaderList, lines
+from gateway.headers import BEGAN, GATHERS, HeaderList, lines
 from gateway.structs import Struct, field
 from gateway.video import Caller, Task
 
@@ -104,6 +104,12 @@ class Exchange:
 
     def query(self) -> dict[str, str]:
         return dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+
+    def gather(self) -> None:
+        """Have the body come in large pieces: it is wanted as a whole."""
+        ask: Callable[[], None] | None = self.scope.get(GATHERS)
+        if ask is not None:
+            ask()
 
     def base_url(self) -> str:
         """The address the caller used."""

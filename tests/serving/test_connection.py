@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from gateway import serving
+from gateway.headers import GATHERS
 from gateway.serving import Limits
 from tests.serving.payloads import CHUNKED, HOST, chunk, get, length
 from tests.serving.raw import Line, connected
@@ -270,6 +271,48 @@ def test_a_body_that_nobody_takes_stays_with_the_client() -> None:
             answer = await line.answer()
             assert answer is not None
             assert answer.body == b"%d" % (16 * MIB)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("fields", [length(60_000), CHUNKED], ids=["length", "chunks"])
+@pytest.mark.parametrize(("gathers", "pieces"), [(True, [16_384] * 3), (False, [1_024] * 58)], ids=["all", "each"])
+def test_a_body_that_is_wanted_as_a_whole_comes_in_large_pieces(
+    gathers: bool, pieces: list[int], fields: bytes
+) -> None:
+    """The last piece, which ends it, is as long as it may be."""
+
+    async def story() -> None:
+        taken: list[int] = []
+        told = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if gathers:
+                scope[GATHERS]()
+            body, more = b"", True
+            while more:
+                message = await receive()
+                body, more = body + message["body"], message["more_body"]
+                taken.append(len(message["body"]))
+                told.set()
+            await say(send, b"%d" % len(body))
+
+        async with talks(app) as line:
+            await line.send(put(fields))
+            for number in range(58):
+                await line.send(chunk(bytes(1_024)) if fields == CHUNKED else bytes(1_024))
+                if not gathers or number % 16 == 15:
+                    async with asyncio.timeout(PROMPT_S):
+                        await told.wait()
+                    told.clear()
+                else:
+                    await asyncio.sleep(0.001)
+            await line.send(chunk(bytes(608)) + chunk(b"") if fields == CHUNKED else bytes(608))
+            answer = await line.answer()
+            assert answer is not None
+            assert answer.body == b"60000"
+        assert taken[:-1] == pieces
+        assert sum(taken) == 60_000
 
     asyncio.run(story())
 
