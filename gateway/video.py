@@ -247,11 +247,18 @@ class Claim(Struct, frozen=True):
 
     key: str | None = None
     is_repeat: bool = False
+    came_at: float | None = None
+    """When it came, where others were asked about it since: a repeat may have been opened meanwhile."""
 
     @property
     def is_marked(self) -> bool:
         """Only the mark says so: a key says more."""
         return self.key is None and self.is_repeat
+
+    @property
+    def is_overtaken_since(self) -> float | None:
+        """From when on a marked repeat of it may have been opened: none marks what is a repeat or has a key."""
+        return self.came_at if self.key is None and not self.is_repeat else None
 
 
 NO_CLAIM = Claim()

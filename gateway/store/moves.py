@@ -21,9 +21,22 @@ from gateway.store.queries import find, opened_by
 from gateway.store.rests import judge_key
 from gateway.store.rows import OPENED_COLUMNS, changes_of, request_text, row_of
 from gateway.store.schema import attempts, tasks, waiting
-from gateway.store.twins import find_twin, free_key, keep_key
+from gateway.store.twins import find_twin, free_key, joined, keep_claim
 from gateway.structs import Struct, replace
-from gateway.video import Caller, Claim, Failure, Look, Money, Receipt, Route, State, Status, Task, VideoRequest
+from gateway.video import (
+    NO_CLAIM,
+    Caller,
+    Claim,
+    Failure,
+    Look,
+    Money,
+    Receipt,
+    Route,
+    State,
+    Status,
+    Task,
+    VideoRequest,
+)
 
 # Which states a move may leave. `open` leaves none; whatever is not here is refused.
 SOURCES: Mapping[str, frozenset[State]] = {
@@ -129,9 +142,10 @@ def open_task(
     BudgetSpent, TooFast, TooManyTasks or QueueFull.
     """
     lock_owners(connection, task.caller, task.team)
-    if claim.key is not None or claim.is_repeat:
+    if claim != NO_CLAIM:
         twin = find_twin(connection, task.caller, task.fingerprint, claim, task.created_at)
         if twin is not None:
+            joined(connection, twin, claim)
             return twin
     judge_limits(connection, caller, task.created_at)
     ledger.reserve(connection, task, caller)
@@ -141,8 +155,8 @@ def open_task(
         _open_attempt(connection, task, owner, task.created_at)
     else:
         _wait(connection, task, wait)
-    if claim.key is not None:
-        keep_key(connection, task, claim.key, task.created_at)
+    if claim != NO_CLAIM:
+        keep_claim(connection, task, claim)
     return task
 
 

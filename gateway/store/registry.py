@@ -121,7 +121,7 @@ class Registry:
 
         With `after_writes`, the opens that wait to be written are waited for.
         """
-        fingerprint = await self.fingerprint(request)
+        fingerprint = (await _to_keep(request)).fingerprint()
         step = partial(twins.find_twin, caller=caller.key_id, fingerprint=fingerprint, claim=claim, now=now)
         if not after_writes:
             return await self._db.read(step)
@@ -131,10 +131,6 @@ class Registry:
             return step(connection)
 
         return await self._db.run(after_them)
-
-    async def fingerprint(self, request: VideoRequest) -> str:
-        """What two requests share exactly if their parsed fields are equal; 64 hex digits."""
-        return (await _to_keep(request)).fingerprint()
 
     async def turn(self, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
         """After a sure refusal: end this attempt and intend the next, with another route. Only from opened."""

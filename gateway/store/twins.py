@@ -2,7 +2,11 @@
 
 An idempotency key is kept for a day and belongs to the caller, whatever the route or dialect. A repeat that an SDK
 marks needs no key: the same caller asking for the same thing soon after means the first one. A task that surely was not
-bought is nobody's twin.
+bought is nobody's twin; one that its owner deleted is, because it runs on and is paid for.
+
+A repeat may be faster than its first: the client gave up while a host of pictures was slow, and for the repeat it is
+not, in this process or another. So a repeat that finds no first leaves word. The first create that was under way then
+and comes to be opened is the repeat's twin; one only, because what else the same caller orders is another video.
 """
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select
@@ -16,6 +20,9 @@ KEY_KEPT_S = 86_400.0
 # CONTRACT says ten minutes, which is the read time-out of the SDKs themselves: the repeat of an answer that was lost
 # comes just after, and a second one ten minutes later. A marked repeat is never a new order, so longer costs nobody.
 REPEAT_WITHIN_S = 3 * 620.0
+# Two processes may have clocks that differ. A client tells that its first is lost only after a longer time than that.
+CLOCKS_DIFFER_S = 0.5
+_WORD = "repeat\n"  # no header holds a line break, so nobody's key begins like this
 
 _OF_KEY = (
     select(*COLUMNS)
@@ -34,7 +41,6 @@ _OF_FINGERPRINT = (
         tasks.c.created_at > bindparam("since"),
         # Not what was surely not bought: refused, or released without ever having been accepted.
         ~and_(tasks.c.money == Money.RELEASED.value, tasks.c.upstream_id.is_(None)),
-        tasks.c.hidden.is_(False),  # deleted by its owner, who would be told of nothing
     )
     .order_by(tasks.c.created_at.desc())
     .limit(1)
@@ -60,14 +66,28 @@ def find_twin(connection: Connection, caller: str, fingerprint: str, claim: Clai
         row = connection.execute(_OF_FINGERPRINT, values).one_or_none()
         if row is not None:
             return task_of(row)
+    if claim.is_overtaken_since is not None:
+        since = claim.is_overtaken_since - CLOCKS_DIFFER_S
+        row = connection.execute(_OF_KEY, {"caller": caller, "key": _WORD + fingerprint, "since": since}).one_or_none()
+        if row is not None:
+            return task_of(row)
     return None
 
 
-def keep_key(connection: Connection, task: Task, key: str, now: float) -> None:
-    """From now on the key stands for this task; an older, expired meaning is forgotten."""
-    connection.execute(_FORGET_KEY, {"of_caller": task.caller, "of_key": key})
-    values = {"caller": task.caller, "key": key, "task_id": task.id, "created_at": now}
-    connection.execute(insert(idempotency), values)
+def joined(connection: Connection, twin: Task, claim: Claim) -> None:
+    """A create is told of its twin: the word that a repeat left for one of them is taken."""
+    if claim.is_overtaken_since is not None:
+        free_key(connection, twin.id)
+
+
+def keep_claim(connection: Connection, task: Task, claim: Claim) -> None:
+    """From now on the claim's key, or the word of a repeat, stands for this task; an older, expired meaning of it is
+    forgotten."""
+    key = _WORD + task.fingerprint if claim.is_marked else claim.key
+    if key is not None:
+        connection.execute(_FORGET_KEY, {"of_caller": task.caller, "of_key": key})
+        values = {"caller": task.caller, "key": key, "task_id": task.id, "created_at": task.created_at}
+        connection.execute(insert(idempotency), values)
 
 
 def free_key(connection: Connection, task_id: int) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import ids
 from tests.images.files import LARGE, real_files
 from tests.preflight.hosts import OPENED, by_path, hosting, whole
 from tests.world import ALICE, BOB, SLOW, SPEECHES, World, bearer, id_of, world
@@ -225,7 +224,7 @@ class SlowAtFirst:
         return self._first
 
 
-def test_a_marked_repeat_does_not_overtake_the_first_while_its_picture_is_looked_at(tmp_path: Path) -> None:
+def test_a_first_that_its_marked_repeat_overtook_is_not_bought_beside_it(tmp_path: Path) -> None:
     """The client gave up while the host of the picture was slow; for the repeat it is fast."""
 
     async def story() -> None:
@@ -234,20 +233,35 @@ def test_a_marked_repeat_does_not_overtake_the_first_while_its_picture_is_looked
             fields = {"image_urls": [f"{host.url}/a"]}
             first = asyncio.create_task(order(it, **fields))
             await slow.is_asked.wait()
-            repeats = [asyncio.create_task(order(it, retry=str(number), **fields)) for number in (1, 2)]
+            repeats = [await order(it, retry=str(number), **fields) for number in (1, 2)]
             another = await order(it, **{**fields, "prompt": "another video"})
-            assert id_of(another), "which nobody waits for"
-            assert not any(repeat.done() for repeat in repeats)
+            assert id_of(another) != id_of(repeats[0])
             slow.gate.set()
-            same = {id_of(await one) for one in (first, *repeats)}
-            assert len(same) == 1
+            told = await first
+            assert (told.status_code, told.headers["idempotent-replayed"]) == (200, "true"), told.text
+            assert {id_of(one) for one in (told, *repeats)} == {id_of(repeats[0])}
             assert len(it.videos()) == 2
-            assert not it.parts.memory.asking
+            assert id_of(await order(it, **fields)) != id_of(told), "the same again is a new order"
 
     run(story())
 
 
-def test_a_marked_repeat_of_what_was_refused_is_a_new_order(tmp_path: Path) -> None:
+def test_a_marked_repeat_that_is_slower_than_its_first_is_its_twin(tmp_path: Path) -> None:
+    async def story() -> None:
+        slow = SlowAtFirst()
+        async with hosting(slow.answer) as host, world(tmp_path, OPENED) as it:
+            fields = {"image_urls": [f"{host.url}/a"]}
+            repeat = asyncio.create_task(order(it, retry="1", **fields))
+            await slow.is_asked.wait()
+            first = await order(it, **fields)
+            slow.gate.set()
+            assert id_of(await repeat) == id_of(first)
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_a_marked_repeat_of_what_is_refused_is_a_new_order(tmp_path: Path) -> None:
     async def story() -> None:
         slow = SlowAtFirst(whole(b"no picture at all"))
         async with hosting(slow.answer) as host, world(tmp_path, OPENED) as it:
@@ -259,25 +273,6 @@ def test_a_marked_repeat_of_what_was_refused_is_a_new_order(tmp_path: Path) -> N
             assert (await first).status_code == 400
             assert "idempotent-replayed" not in (await repeat).headers
             assert id_of(await repeat)
-            assert len(it.videos()) == 1
-            assert not it.parts.memory.asking
-
-    run(story())
-
-
-def test_a_marked_repeat_does_not_wait_for_ever(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with world(tmp_path, "server: {answer_within_s: 0.05}") as it:
-            number = ids.number_of(id_of(await order(it)))
-            assert number is not None
-            task = await it.parts.registry.get(number)
-            assert task is not None
-            stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            it.parts.memory.asking[task.caller, task.fingerprint] = {stuck}
-            late = await order(it, retry="1")
-            assert (late.status_code, late.headers["retry-after"]) == (409, "2")
-            del it.parts.memory.asking[task.caller, task.fingerprint]
-            assert id_of(await order(it, retry="2")) == ids.word(number)
             assert len(it.videos()) == 1
 
     run(story())

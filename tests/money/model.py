@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from gateway.video import Budget, Caller, Money, Route, State
+from gateway.video import Budget, Caller, Money, Route, State, VideoRequest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FOR_EVER = (0.0, 253_402_300_800.0)
-KEY_KEPT_S, REPEAT_WITHIN_S, MINUTE_S = 86_400.0, 1_860.0, 60.0
+KEY_KEPT_S, REPEAT_WITHIN_S, CLOCKS_DIFFER_S, MINUTE_S = 86_400.0, 1_860.0, 0.5, 60.0
 IN_FLIGHT = frozenset({State.QUEUED, State.OPENED, State.RUNNING, State.UNCONFIRMED})
 OVER = frozenset({State.COMPLETED, State.FAILED, State.REFUSED})
 
@@ -89,6 +89,11 @@ class Model:
         number, since = self.keys.get((caller, key), (0, -1.0))
         return [self.orders[number]] if number and since > now - KEY_KEPT_S else []
 
+    def twins_of_word(self, caller: str, prompt: str, came_at: float) -> list[Order]:
+        """The order that a marked repeat of this one opened since it came, where no other create took that word."""
+        number, since = self.keys.get((caller, word_of(prompt)), (0, -1.0))
+        return [self.orders[number]] if number and since > came_at - CLOCKS_DIFFER_S else []
+
     def twins_of_mark(self, caller: str, prompt: str, now: float) -> list[Order]:
         """The newest of the caller's same orders; several where they were ordered at the same moment."""
         same = [
@@ -97,7 +102,6 @@ class Model:
             if (order.caller, order.prompt) == (caller, prompt)
             and order.created_at > now - REPEAT_WITHIN_S
             and not order.was_surely_not_bought
-            and not order.is_hidden
         ]
         newest = max((order.created_at for order in same), default=0.0)
         return [order for order in same if order.created_at == newest]
@@ -135,6 +139,11 @@ class Model:
 
     def free_keys(self, order: Order) -> None:
         self.keys = {name: meaning for name, meaning in self.keys.items() if meaning[0] != order.id}
+
+
+def word_of(prompt: str) -> str:
+    """What a marked repeat that found no first stands under."""
+    return f"repeat\n{VideoRequest(model='m', prompt=prompt, dialect='evolink').fingerprint()}"
 
 
 def budgets_of(caller: Caller) -> Iterator[tuple[str, Budget | None]]:

@@ -33,6 +33,7 @@ from gateway.store import database as database_module
 from gateway.store import sqlite as sqlite_module
 from gateway.store.accounts import balances
 from gateway.store.audit import audit
+from gateway.structs import replace
 from gateway.video import (
     NO_CLAIM,
     Balance,
@@ -51,7 +52,7 @@ from gateway.video import (
     Task,
     VideoRequest,
 )
-from tests.money.model import LEGAL, OVER, Model, Order, budgets_of, stretch_of
+from tests.money.model import LEGAL, OVER, Model, Order, budgets_of, stretch_of, word_of
 from tests.postgres import clean_database
 
 T = TypeVar("T")
@@ -84,6 +85,8 @@ class Wish:
     price: int | None
     prompt: str
     claim: Claim
+    asked_s: float | None
+    """For how long others were asked about it before it is opened."""
     route: Route | None
 
 
@@ -110,6 +113,7 @@ wishes = st.builds(
     price=prices,
     prompt=st.sampled_from(["a cat", "a dog", "a bird"]),
     claim=claims,
+    asked_s=st.sampled_from([None, None, 0.0, 60.0]),
     route=st.sampled_from([*ROUTES, None]),
 )
 steps = st.builds(
@@ -224,6 +228,8 @@ class Ledger(RuleBasedStateMachine):
 
     def open(self, wish: Wish) -> None:
         caller, model, claim = self.caller(wish.key), self.model, wish.claim
+        if wish.asked_s is not None:
+            claim = replace(claim, came_at=self.now - wish.asked_s)
         # Pre-flight lets nothing without a price come so far where money is counted.
         price = 1 if caller.has_budget and wish.price is None else wish.price
         request = VideoRequest(model="m", prompt=wish.prompt, dialect="evolink")
@@ -241,12 +247,16 @@ class Ledger(RuleBasedStateMachine):
             if twins and twins[0].prompt != wish.prompt:
                 self.refused(errors.KeyReused, opening)
                 return
+        elif claim.is_repeat:
+            twins = model.twins_of_mark(wish.key, wish.prompt, self.now)
         else:
-            twins = model.twins_of_mark(wish.key, wish.prompt, self.now) if claim.is_repeat else []
+            twins = [] if claim.came_at is None else model.twins_of_word(wish.key, wish.prompt, claim.came_at)
         if twins:
             task, is_new = self.run(opening)
             assert not is_new
             assert task.id in {order.id for order in twins}
+            if claim.key is None and not claim.is_repeat:
+                model.free_keys(model.orders[task.id])
             self.remember(task)
             return
         refusal = model.refusal(caller, price, self.now, waits=wish.route is None, places=PLACES)
@@ -261,8 +271,8 @@ class Ledger(RuleBasedStateMachine):
         order.lines = [] if price is None else ["reserve"]
         order.attempts = [] if wish.route is None else [(wish.by + 1, "intent")]
         model.orders[task.id] = order
-        if claim.key is not None:
-            model.keys[wish.key, claim.key] = task.id, self.now
+        if claim.key is not None or claim.is_repeat:
+            model.keys[wish.key, claim.key or word_of(wish.prompt)] = task.id, self.now
         for owner, budget in budgets_of(caller):
             if budget is not None and price:
                 self.counted.add((owner, *stretch_of(budget, self.now)))

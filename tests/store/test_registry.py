@@ -12,6 +12,7 @@ from gateway.store import Database, ReceiptTaken, Registry, RuleBroken, Verdict,
 from gateway.store.queries import opened_by
 from gateway.structs import replace
 from gateway.video import (
+    NO_CLAIM,
     Balance,
     Caller,
     Claim,
@@ -349,6 +350,48 @@ def test_a_twin_is_found_by_its_key_for_a_day_and_by_an_sdks_mark_for_a_while(wo
                 await registry.find_twin(other, world.caller, Claim("k-1"), world.now)
             with pytest.raises(KeyReused):
                 await world.opened(registry, request=other, claim=Claim("k-1"))
+
+    run(story)
+
+
+def test_a_first_that_its_marked_repeat_overtook_is_told_of_it_and_no_other_order_is(world, run):
+    """The first was in another process, where others were asked about it."""
+
+    async def story():
+        async with world.registry() as here, world.registry() as there:
+            came_at = world.now
+            asked = Claim(came_at=came_at)
+            world.now += 3
+            repeat = await world.opened(there, claim=Claim(is_repeat=True))
+            world.now += 2
+
+            async def joins(claim, **changes):
+                given = {"request": world.request, "caller": world.caller, **changes}
+                task, is_new = await here.open(
+                    **given, offer=world.offer, place=world.route, currency="USD", now=world.now, claim=claim
+                )
+                return not is_new and task.id == repeat.id
+
+            assert not await joins(asked, request=replace(world.request, prompt="another"))
+            assert not await joins(asked, caller=replace(world.caller, key_id="somebody-else"))
+            assert not await joins(Claim("k-1", came_at=came_at)), "its repeat would have the key"
+            assert not await joins(NO_CLAIM)
+            assert not await joins(Claim(came_at=world.now - 1)), "it came after the repeat"
+            assert await joins(asked)
+            assert not await joins(asked), "another video of the same caller"
+
+    run(story)
+
+
+def test_a_repeat_that_was_surely_not_bought_or_has_a_key_leaves_no_word(world, run):
+    async def story():
+        async with world.registry() as registry:
+            asked = Claim(came_at=world.now)
+            repeat = await world.opened(registry, claim=Claim(is_repeat=True))
+            failure, verdict = Failure("rate_limited", "busy"), Verdict("rate_limited", "H20", 429)
+            await registry.abandon(repeat, failure, verdict, world.now + 1)
+            await world.opened(registry, claim=Claim("k-1", is_repeat=True))
+            await world.opened(registry, claim=asked)
 
     run(story)
 
