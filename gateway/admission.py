@@ -28,6 +28,7 @@ class Admission:
         self.anyone: Caller | None = None
         self.callers: Mapping[str, tuple[str, Caller]] = {}
         """Digest → the digest again, and who comes with it."""
+        self._by_name: Mapping[str, Caller] = {}
         self._revoked: frozenset[str] = frozenset()
         self.is_frozen = False
         self.read_at = float("-inf")
@@ -76,9 +77,15 @@ class Admission:
             keys[self.anyone.key_id] = self.anyone.budget
         return keys, {team.id: team.budget for team in self.teams()}
 
-    def is_revoked(self, key_id: str) -> bool:
-        """Whether a person took this key away: what it ordered and was not sent yet must not be sent any more."""
-        return key_id in self._revoked
+    def standing(self, key_id: str, now: float) -> Caller | None:
+        """Who comes with the key of this name by now, if it still opens something."""
+        caller = self._by_name.get(key_id)
+        return None if caller is None or (caller.expires_at is not None and caller.expires_at <= now) else caller
+
+    def is_over(self, key_id: str, now: float) -> bool:
+        """Whether a person took this key away, or its time is up: what it ordered and was not sent yet must not be sent
+        any more. A key that is not known at all may be another process'."""
+        return key_id in self._revoked or (key_id in self._by_name and self.standing(key_id, now) is None)
 
     def is_configured_key(self, name: str) -> bool:
         return name in self._configured
@@ -116,6 +123,8 @@ class Admission:
         self.is_frozen = roll.frozen_since is not None
         self._revoked = frozenset(item.key.id for item in self._stored(roll) if item.revoked_at is not None)
         self.anyone = None if self._configured or roll.keys else self._if_there_are_none
+        known = [caller for _, caller in self.callers.values()] + ([] if self.anyone is None else [self.anyone])
+        self._by_name = {caller.key_id: caller for caller in known}
 
     def _stored(self, roll: Roll) -> Sequence[Issued]:
         return [item for item in roll.keys if item.key.id not in self._configured]

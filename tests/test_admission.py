@@ -97,3 +97,30 @@ def test_money_is_counted_for_whoever_can_spend_it() -> None:
     known.learn(Roll(version=1, keys=(stored("carol"), stored("dave", revoked_at=2.0)), teams=(Team("press"),)))
     assert known.owners() == ({"alice": Budget(1), "carol": None}, {"films": Budget(2), "press": None})
     assert Admission(anyone=LOCAL).owners() == ({"local": None}, {})
+
+
+def test_how_a_key_stands_is_asked_by_its_name() -> None:
+    known = Admission([configured("alice", expires_at=50.0)], anyone=LOCAL)
+    known.learn(Roll(version=1, keys=(stored("carol", team="press"), stored("dave", revoked_at=2.0))))
+    carol = known.standing("carol", 9.0)
+    assert carol is not None
+    assert carol.team_budget is None
+    known.learn(Roll(version=2, keys=(stored("carol", team="press"),), teams=(Team("press", Budget(3)),)))
+    carol = known.standing("carol", 9.0)
+    assert carol is not None
+    assert carol.team_budget == Budget(3)
+    known.learn(Roll(version=3, keys=(stored("carol"), stored("dave", revoked_at=2.0))))
+    assert [known.standing("alice", now) is None for now in (49.0, 50.0)] == [False, True]
+    assert [known.is_over("alice", now) for now in (49.0, 50.0)] == [False, True]
+    assert known.standing("dave", 9.0) is None
+    assert known.is_over("dave", 9.0)
+    assert known.standing("somebody", 9.0) is None
+    assert not known.is_over("somebody", 9.0), "it may be another process'"
+    assert known.standing("local", 9.0) is None
+
+
+def test_whoever_everyone_is_stands_while_there_are_no_keys() -> None:
+    known = Admission(anyone=LOCAL)
+    assert known.standing("local", 9.0) == LOCAL
+    known.learn(Roll(version=1, keys=(stored("carol"),)))
+    assert known.standing("local", 9.0) is None

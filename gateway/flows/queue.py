@@ -65,9 +65,13 @@ async def _send_next(parts: Parts) -> bool:
     line = parts.memory.line
     heads = line.in_turn(await parts.registry.waiting())
     for head in heads:
-        if parts.admission.is_revoked(head.caller):
-            await _drop(head.task_id, CANCELLED, "the key that ordered this was revoked; nothing was spent", parts)
+        now = parts.clock()
+        if parts.admission.is_over(head.caller, now):
+            reason = "the key that ordered this was revoked, or has expired; nothing was spent"
+            await _drop(head.task_id, CANCELLED, reason, parts)
             return True
+        if parts.admission.standing(head.caller, now) is None:
+            continue  # taken out of the configuration here; where it still stands, another process sends for it
         model = parts.catalog.find(head.model)
         if model is None or not parts.upstreams.sellers(model):
             await _drop(head.task_id, "unknown_model", f"nothing configured here sells {head.model} any more", parts)

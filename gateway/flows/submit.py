@@ -11,7 +11,17 @@ from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 
 from gateway import tracing
-from gateway.errors import Draining, Frozen, GatewayError, KeyReused, PolicyError, StorageDown, TooFast, TwinRunning
+from gateway.errors import (
+    Draining,
+    Frozen,
+    GatewayError,
+    KeyReused,
+    PolicyError,
+    StorageDown,
+    TooFast,
+    TwinRunning,
+    Unauthenticated,
+)
 from gateway.flows.carry import Journey, carry, place_in_queue
 from gateway.flows.preflight import Checked, check, draft
 from gateway.parts import Parts
@@ -79,9 +89,9 @@ def submit(request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes =
 
 
 async def _tell(submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes) -> Task:
-    async with _first_under_its_key(caller, parts, wishes):
+    async with _first_under_its_key(caller, parts, wishes) as until:
         try:
-            task, checked = await _open(submission, request, caller, parts, wishes)
+            task, checked = await _open(submission, request, caller, parts, wishes, until)
         except MayWait as unknown:  # not kept: a poll asks storage, which knows when it is back
             log.warning("%s: storage went away", unknown)
             task = replace(unknown.task, state=State.UNCONFIRMED)
@@ -129,27 +139,35 @@ async def _join_elsewhere(task: Task, parts: Parts) -> Task:
 
 
 @asynccontextmanager
-async def _first_under_its_key(caller: Caller, parts: Parts, wishes: Wishes) -> AsyncIterator[None]:
-    """Until the first request under an idempotency key is opened or refused, its twins wait. Raises TwinRunning."""
+async def _first_under_its_key(caller: Caller, parts: Parts, wishes: Wishes) -> AsyncIterator[float | None]:
+    """Until the first request under an idempotency key is opened or refused, its twins wait. For one that waited, the
+    moment (of the loop's clock) is given by which it must be opened itself. Raises TwinRunning."""
     if wishes.claim.key is None:
-        yield
+        yield None
         return
     lock = parts.memory.lock_of(caller.key_id, wishes.claim.key)
+    is_first, until = not lock.locked(), asyncio.get_running_loop().time() + parts.settings.answer_within_s
+    async with _in_time(until):
+        await lock.acquire()
     try:
-        async with asyncio.timeout(parts.settings.answer_within_s):
-            await lock.acquire()
-    except TimeoutError:
-        raise TwinRunning(
-            "the first request under this idempotency key is still being checked", retry_after=2
-        ) from None
-    try:
-        yield
+        yield None if is_first else until
     finally:
         lock.release()
 
 
+@asynccontextmanager
+async def _in_time(until: float | None) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise TwinRunning(
+            "the first request under this idempotency key is still being checked", retry_after=2
+        ) from None
+
+
 async def _open(
-    submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes
+    submission: Submission, request: VideoRequest, caller: Caller, parts: Parts, wishes: Wishes, until: float | None
 ) -> tuple[Task, Checked | None]:
     """The task of this create, durable, and what is to be sent for it: nothing where the task was made before."""
     came_at = parts.clock()
@@ -159,13 +177,15 @@ async def _open(
         # Before anybody is asked: a picture that was there the first time may be gone, and a repeat is no order.
         if (twin := await _made_before(drafted.sound, caller, parts, wishes.claim)) is not None:
             return twin, None
-        checked = await check(drafted, caller, parts, price_max=wishes.price_max)
+        async with _in_time(until):
+            checked = await check(drafted, caller, parts, price_max=wishes.price_max)
     submission.warnings = checked.warnings
     claim = replace(wishes.claim, came_at=came_at) if drafted.asks else wishes.claim
     return await _open_checked(checked, caller, parts, claim)
 
 
 async def _open_checked(checked: Checked, caller: Caller, parts: Parts, claim: Claim) -> tuple[Task, Checked | None]:
+    caller = _as_it_stands(caller, parts)
     try:
         if parts.stories.is_draining:
             raise Draining("the gateway is shutting down", retry_after=5)
@@ -208,6 +228,15 @@ async def _made_before(
         return None
     twin = await parts.registry.find_twin(request, caller, claim, parts.clock(), after_writes=after_writes)
     return twin and parts.memory.tasks.get(twin.id, twin)
+
+
+def _as_it_stands(caller: Caller, parts: Parts) -> Caller:
+    """The caller by now: a body and the questions about it take their time, and a key may be revoked meanwhile, or the
+    budget of its team be another. Raises Unauthenticated."""
+    now = parts.admission.standing(caller.key_id, parts.clock())
+    if now is None:
+        raise Unauthenticated("this key has just been revoked, or has expired; nothing was ordered")
+    return now
 
 
 def _place(checked: Checked, parts: Parts) -> Route | Wait:

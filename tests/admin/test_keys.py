@@ -1,8 +1,10 @@
 """Virtual keys and teams that are made while the gateway runs: shown once, good at once, gone at once."""
 
 import asyncio
+import json
 import sqlite3
 import time
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from gateway.flows import callers
 from gateway.store import Callers
 from gateway.virtual_keys import VirtualKey
 from tests.admin.person import CONFIG, ask, keys_of, new_key, refused, told
+from tests.life.process import until
 from tests.world import ALICE, PROMPT_S, SLOW, SPEECHES, World, bearer, error_of, id_of, world
 
 OPEN = f"{CONFIG}virtual_keys: []\n"
@@ -197,6 +200,42 @@ def test_what_the_configuration_names_later_is_the_configurations_and_said_at_st
     asyncio.run(scenario())
     said = [record.getMessage() for record in caplog.records if "in storage" in record.getMessage()]
     assert [sentence.split(" is ")[0] for sentence in said] == ["virtual_keys: carol", "teams: films"]
+
+
+def test_what_a_person_takes_away_counts_for_a_create_whose_body_is_still_coming(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, CONFIG) as it:
+            assert (await ask(it, "POST", "/teams", json={"id": "press", "budget": "5"})).status_code == 201
+            keys = [await new_key(it, "carol"), await new_key(it, "dave", team="press")]
+            speech, gate = SPEECHES["evolink"], asyncio.Event()
+
+            async def slowly() -> AsyncIterator[bytes]:
+                body = json.dumps(speech.body).encode()
+                yield body[:-1]
+                await gate.wait()
+                yield body[-1:]
+
+            creates = [
+                asyncio.create_task(
+                    it.http.post(
+                        f"/evolink{speech.create}",
+                        content=slowly(),
+                        headers={**bearer(text), "content-type": "application/json"},
+                    )
+                )
+                for text in keys
+            ]
+            await until(lambda: it.parts.bounds.creates.taken == len(keys))
+            await told(it, "POST", "/keys/carol/revoke")
+            await told(it, "PUT", "/teams", json={"id": "press", "budget": "0.10"})
+            gate.set()
+            revoked, spent = [await create for create in creates]
+            assert (revoked.status_code, error_of("evolink", revoked)["code"]) == (401, "unauthorized"), revoked.text
+            assert (spent.status_code, error_of("evolink", spent)["code"]) == (402, "insufficient_quota"), spent.text
+            assert it.videos() == []
+            assert (await told(it, "GET", "/teams"))["teams"][0]["balance"]["held"] == "0.00"
+
+    asyncio.run(scenario())
 
 
 # --- what another process did ------------------------------------------------------------------------------------

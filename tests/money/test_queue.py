@@ -24,13 +24,20 @@ A_MINUTE, A_SLOT = 60.0, 3.0  # one key of twenty submits a minute
 
 @asynccontextmanager
 async def line(
-    folder: Path, fake: FakeUpstream, clock: Clock, *, rpm: int = 20, budget: Any = None, **settings: Any
+    folder: Path,
+    fake: FakeUpstream,
+    clock: Clock,
+    *,
+    rpm: int = 20,
+    budget: Any = None,
+    bob: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[World]:
     """A gateway before one key of so many submits a minute."""
     alice = {"id": "alice", "value": ALICE, **({} if budget is None else {"budget": budget})}
     sections: dict[str, Any] = {
         "queue": {"max_tasks": 1000, "max_wait_s": 3600, **settings},
-        "virtual_keys": [alice, {"id": "bob", "value": BOB}],
+        "virtual_keys": [alice, *([{"id": "bob", "value": BOB}] if bob else [])],
     }
     async with open_world(folder, Place(fake.url, keys=[Key(rpm=rpm)]), clock=clock, **sections) as world:
         yield world
@@ -332,5 +339,51 @@ def test_what_a_revoked_key_ordered_and_was_not_sent_is_not_sent_any_more(tmp_pa
             await fake.wait_for_posts(2)
             assert [post.prompt for post in fake.posts] == ["sent", "of alice"]
             assert await held(world, "carol") == 0
+
+    asyncio.run(story())
+
+
+def test_what_an_expired_key_ordered_and_was_not_sent_is_not_sent_any_more(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock = Clock()
+        async with FakeUpstream() as fake, line(tmp_path, fake, clock, rpm=1) as world:
+            carol = VirtualKey(id="carol", expires_at=clock.now + 30)
+            _, text = await world.parts.callers.create_key(carol, clock.now)
+            await create(world, ALICE, "sent")
+            await queued(world, text.reveal(), "of carol")
+            await queued(world, ALICE, "of alice")
+            clock.walk(A_MINUTE)
+            await queue.dispatch(world.parts)
+            await fake.wait_for_posts(2)
+            assert [post.prompt for post in fake.posts] == ["sent", "of alice"]
+            assert await held(world, "carol") == 0
+
+    asyncio.run(story())
+
+
+def test_what_a_key_ordered_that_was_taken_out_of_the_configuration_waits_for_a_process_that_knows_it(
+    tmp_path: Path,
+) -> None:
+    """And is over like all that waits too long, unspent."""
+
+    async def story() -> None:
+        clock = Clock()
+        async with FakeUpstream() as fake:
+            async with line(tmp_path, fake, clock, rpm=1) as world:
+                await create(world, ALICE, "sent")
+                await queued(world, BOB, "of bob")
+                await queued(world, ALICE, "of alice")
+            clock.walk(A_MINUTE)
+            async with line(tmp_path, fake, clock, rpm=1, bob=False) as world:
+                await queue.dispatch(world.parts)
+                await fake.wait_for_posts(2)
+                clock.walk(A_MINUTE)
+                assert await queue.dispatch(world.parts) == 0
+                assert [post.prompt for post in fake.posts] == ["sent", "of alice"]
+                assert await held(world, "bob") == PRICE
+                clock.walk(3_600)
+                await queue.dispatch(world.parts)
+                assert await held(world, "bob") == 0
+                assert len(fake.posts) == 2
 
     asyncio.run(story())
