@@ -152,7 +152,9 @@ def _is_inline(image: str) -> bool:
 def _to_keep(image: str | None) -> str | None:
     if image is None or not _is_inline(image):
         return image
-    return f"inline:sha256:{hashlib.sha256(image.encode()).hexdigest()},{len(image)}"
+    begin = image.find(",") + 1  # what stands before is a label, which clients give as they like (CONTRACT section 4)
+    digest = hashlib.sha256(memoryview(image.encode())[begin:]).hexdigest()
+    return f"inline:sha256:{digest},{len(image) - begin}"
 
 
 class Offer(Struct, frozen=True):

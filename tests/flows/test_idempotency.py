@@ -1,6 +1,7 @@
 """A repeat is the same request: by idempotency key, or by an SDK's own mark (CONTRACT sections 4 and 7)."""
 
 import asyncio
+import base64
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.errors import InvalidRequest
+from gateway.flows import submit
+from tests.callbacks.world import until
 from tests.images.files import LARGE, real_files
 from tests.preflight.hosts import OPENED, by_path, hosting, whole
 from tests.world import ALICE, BOB, SLOW, SPEECHES, World, bearer, id_of, world
@@ -257,6 +261,53 @@ def test_a_marked_repeat_that_is_slower_than_its_first_is_its_twin(tmp_path: Pat
             slow.gate.set()
             assert id_of(await repeat) == id_of(first)
             assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_one_picture_under_two_labels_is_the_same_request(tmp_path: Path) -> None:
+    """Several clients label every picture as JPEG."""
+
+    async def story() -> None:
+        files = real_files(LARGE)
+        picture, another = (base64.b64encode(files[name]).decode() for name in ("jpeg", "jpeg grey"))
+        async with world(tmp_path) as it:
+            first = await order(it, "k-1", image_urls=[f"data:image/jpeg;base64,{picture}"])
+            again = await order(it, "k-1", image_urls=[f"data:image/png;base64,{picture}"])
+            assert id_of(again) == id_of(first)
+            other = await order(it, "k-1", image_urls=[f"data:image/jpeg;base64,{another}"])
+            assert other.status_code == 422, other.text
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_a_twin_is_answered_in_time_also_where_the_first_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for the first, and has no more time than what is left to be looked at itself."""
+
+    async def story() -> None:
+        asked, gate = 0, asyncio.Event()
+
+        async def slow(*of: Any, **said: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            await (gate if asked == 1 else asyncio.Event()).wait()
+            raise InvalidRequest("the picture is none")
+
+        monkeypatch.setattr(submit, "check", slow)
+        async with world(tmp_path, "server: {answer_within_s: 1}") as it:
+            first = asyncio.create_task(order(it, "k-1"))
+            await until(lambda: asked)
+            twin = asyncio.create_task(order(it, "k-1"))
+            await asyncio.sleep(0.1)
+            gate.set()
+            assert (await first).status_code == 400
+            late = await twin
+            assert (late.status_code, late.headers["retry-after"]) == (409, "2"), late.text
+            assert asked == 2
+            assert it.videos() == []
 
     run(story())
 

@@ -50,7 +50,8 @@ def test_an_opened_task_is_what_was_asked_for(world, run):
             )
             assert is_new
             assert await registry.get(task.id) == task
-            inline = f"inline:sha256:{sha256(FULL.last_frame_image.encode()).hexdigest()},26"
+            picture = FULL.last_frame_image.partition(",")[2]
+            inline = f"inline:sha256:{sha256(picture.encode()).hexdigest()},{len(picture)}"
             assert task.request == replace(FULL, last_frame_image=inline), "megabytes of an inline image are not kept"
             assert task.fingerprint == FULL.fingerprint()
             assert (task.state, task.attempts, task.dialect, task.mode) == (State.OPENED, 1, "toapis", Mode.FIRST_LAST)
