@@ -39,15 +39,19 @@ class Waiting(Struct):
 async def read(task_id: int, caller: Caller | None, parts: Parts, waiting: Waiting) -> Task:
     """The task as it stands, after a look if one is due. Raises UnknownTask for what the caller may not see; without
     a caller it is whoever runs the gateway who asks, and sees everything."""
-    task = await recall(task_id, parts)
-    if caller is not None and not caller.may_see(task):
-        raise UnknownTask("there is no such task")
+    task = _seen_by(caller, await recall(task_id, parts))
     if may_have_changed(task, parts):
         started = perf_counter()
         task = await refresh(task, parts)
         waiting.total_s += perf_counter() - started
-    else:
-        parts.metrics.poll_saved()
+        return _seen_by(caller, task)  # it may have been deleted meanwhile, here or elsewhere
+    parts.metrics.poll_saved()
+    return task
+
+
+def _seen_by(caller: Caller | None, task: Task) -> Task:
+    if caller is not None and not caller.may_see(task):
+        raise UnknownTask("there is no such task")
     return task
 
 

@@ -14,7 +14,7 @@ from gateway.video import Task
 
 
 async def for_status(task: Task, within_s: float, parts: Parts) -> Task:
-    """The task as soon as its status is another one, else as it is after `within_s` seconds.
+    """The task as soon as its status is another one, or it is deleted, else as it is after `within_s` seconds.
 
     Waits for nothing once the gateway is about to end.
     """
@@ -43,4 +43,8 @@ async def for_news(task: Task, within_s: float, parts: Parts) -> Task:
 
 
 def _reads_alike(one: Task, other: Task) -> bool:
-    return not one.is_final and (one.status, one.submission) == (other.status, other.submission)
+    return not one.is_final and _told(one) == _told(other)
+
+
+def _told(task: Task) -> tuple[object, ...]:
+    return task.status, task.submission, task.hidden

@@ -4,6 +4,8 @@ Each event `status` carries the dialect's own poll answer, in the words of the p
 else of the task's. Its id is a word for what it says, the same in every process, so that a reader who comes back (with
 `Last-Event-ID`) is not told again what it knows; one who knows the end is told by 204 to come no more.
 
+Whoever may no longer read the task, because its key was revoked or the task deleted, is told nothing more.
+
 Nothing is stored up for a reader: who reads slowly is told the newest when it is ready, and who reads nothing at all is
 left after a while.
 """
@@ -71,18 +73,18 @@ class Events:
         yield b"retry: %d\n\n" % COME_BACK_MS
         told_at = started
         while True:
+            if not self._is_still_welcome(task, exchange):
+                return  # without a word: the last one may be a link
             event_id = self._id(task, speaker, exchange)
             if event_id != known:
                 yield _event(event_id, self._videos.rendered(task, speaker, exchange).body)
                 known, told_at = event_id, time.monotonic()
-            if task.is_final or task.hidden:
+            if task.is_final:
                 return
             if parts.stories.is_leaving or time.monotonic() - started > STREAM_MAX_S:
                 yield b": come back\nretry: %d\n\n" % COME_BACK_SOON_MS
                 return
             if time.monotonic() - told_at >= PING_S:
-                if not self._is_still_welcome(task, exchange):
-                    return
                 yield _PING
                 told_at = time.monotonic()
             left_s = told_at + PING_S - time.monotonic()
@@ -92,10 +94,12 @@ class Events:
         return tag_of(self._videos.state(task, speaker, exchange))
 
     def _is_still_welcome(self, task: Task, exchange: Exchange) -> bool:
+        """Asks memory only, so it is asked before every word."""
         try:
-            return self._tasks.admit(exchange).may_see(task)
+            self._tasks.judge_again(task, exchange)
         except GatewayError:
             return False
+        return True
 
 
 def _event(event_id: str, data: bytes) -> bytes:

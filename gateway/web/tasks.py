@@ -41,6 +41,12 @@ class Tasks:
         exchange.task = task = poll.known(_named(exchange, query_id), caller, self._parts)
         return task
 
+    def judge_again(self, task: Task, exchange: Exchange) -> None:
+        """While somebody waited for news of the task, his key may have been revoked, or the task deleted, which is 404
+        from then on (CONTRACT section 4). Raises Unauthenticated or UnknownTask."""
+        if not self.admit(exchange).may_see(task):
+            raise UnknownTask("there is no such task")
+
     def view(self, task: Task, exchange: Exchange) -> View:
         """Where the film is, for this caller."""
         return content.view(task, self._public_url or exchange.base_url(), self._parts)

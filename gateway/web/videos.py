@@ -213,12 +213,16 @@ class Videos:
         return number
 
     async def _awaited(self, task: Task, wait_s: int, exchange: Exchange) -> Task:
-        """The task as soon as its status is another one. A client that leaves meanwhile is waited for no longer."""
+        """The task as soon as its status is another one. A client that leaves meanwhile is waited for no longer. Raises
+        Unauthenticated or UnknownTask where its right to the task ended meanwhile."""
         started = perf_counter()
         try:
-            exchange.task = task = await unless_left(wait.for_status(task, wait_s, self._parts), exchange)
+            task = await unless_left(wait.for_status(task, wait_s, self._parts), exchange)
         finally:
             exchange.waiting.total_s += perf_counter() - started
+        exchange.task = None  # an error tells nothing of it, to whoever may not see it any more
+        self._tasks.judge_again(task, exchange)
+        exchange.task = task
         return task
 
     def rendered(self, task: Task, speaker: str, exchange: Exchange) -> Answer:

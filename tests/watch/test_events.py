@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from gateway.dialects import DIALECTS
+from gateway.flows import callers
 from gateway.web import events
 from tests.watch.streams import following
-from tests.watch.test_watcher import OFTEN, RARELY, looks, number_of, second, until
+from tests.watch.test_watcher import OFTEN, RARELY, key_of_carol, looks, number_of, second, until
 from tests.world import ALICE, BOB, PROMPT_S, SLOW, SPEECHES, Clock, bearer, error_of, id_of, world
 
 
@@ -143,6 +144,27 @@ def test_a_reader_whose_right_ends_is_told_no_more(tmp_path: Path, monkeypatch: 
                 await reader.rest()
                 await other.rest()
             assert (await it.http.get(f"/v1/tasks/{word}/events", headers=bearer(ALICE))).status_code == 404
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ends_by", ["revocation", "deletion"])
+def test_a_reader_whose_right_has_ended_is_not_told_the_news(ends_by: str, tmp_path: Path) -> None:
+    """However often there is some: nobody waits for a ping to ask whether it may be told."""
+
+    async def scenario() -> None:
+        clock = Clock()
+        async with world(tmp_path, OFTEN, speed=1, clock=clock, on_socket=True) as it:
+            carol = await key_of_carol(it)
+            word = id_of(await it.create(key=carol))
+            async with following(it, word, key=carol) as reader:
+                assert (await reader.event()).data["status"] == "pending"
+                if ends_by == "revocation":
+                    await callers.revoke_key("carol", it.parts)
+                else:
+                    await it.http.delete(f"/v1/videos/{word}", headers=bearer(carol))
+                clock.walk(3_600)  # the film is there, and so is its link
+                assert [event.name for event in await reader.rest()] == []
 
     asyncio.run(scenario())
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.flows import callers
 from gateway.memory import kind_of
 from gateway.web.waiting import WAIT_MAX_S
-from tests.watch.test_watcher import OFTEN, RARELY, looks, number_of, until
-from tests.world import PROMPT_S, SLOW, SPEECHES, Clock, World, id_of, world
+from tests.watch.test_watcher import OFTEN, RARELY, key_of_carol, looks, number_of, second, until
+from tests.world import ALICE, PROMPT_S, SLOW, SPEECHES, Clock, World, bearer, id_of, world
 
 LONG = "wait=60"
 
@@ -125,6 +126,53 @@ def test_a_client_that_leaves_while_it_waits_is_waited_for_no_longer(tmp_path: P
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             await until(lambda: len(it.parts.memory.signals) == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_wait_for_a_task_that_is_deleted_meanwhile_ends_at_once_and_finds_none(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, RARELY, speed=SLOW) as it:
+            word = id_of(await it.create())
+            asking = asyncio.create_task(it.read(word, prefer=LONG))
+            await has_waiter(it, word)
+            began = time.monotonic()
+            await it.http.delete(f"/v1/videos/{word}", headers=bearer(ALICE))
+            answer = await asking
+            assert answer.status_code == 404
+            assert "x-reelgate-task-id" not in answer.headers
+            assert time.monotonic() - began < 30
+
+    asyncio.run(scenario())
+
+
+def test_a_wait_with_a_key_that_is_revoked_meanwhile_is_told_no_link(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        async with world(tmp_path, OFTEN, speed=1, clock=clock) as it:
+            carol = await key_of_carol(it)
+            word = id_of(await it.create(key=carol))
+            asking = asyncio.create_task(it.read(word, key=carol, prefer=LONG))
+            await has_waiter(it, word)
+            await callers.revoke_key("carol", it.parts)
+            clock.walk(3_600)
+            answer = await asking
+            assert answer.status_code == 401
+            assert "x-reelgate-task-id" not in answer.headers
+
+    asyncio.run(scenario())
+
+
+def test_a_task_that_another_gateway_deleted_is_told_by_no_poll_that_asks_storage(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path, RARELY, speed=SLOW) as it:
+            word = id_of(await it.create())
+            async with second(it, tmp_path, OFTEN) as (_, http):
+                path = f"/v1/tasks/{word}"
+                assert (await http.get(path, headers=bearer(ALICE))).status_code == 200
+                await it.http.delete(f"/v1/videos/{word}", headers=bearer(ALICE))
+                await asyncio.sleep(0.1)  # until that one asks again
+                assert (await http.get(path, headers=bearer(ALICE))).status_code == 404
 
     asyncio.run(scenario())
 

@@ -11,10 +11,11 @@ import pytest
 
 from gateway import ids
 from gateway.app import Gateway, gateway
-from gateway.flows import watch
+from gateway.flows import callers, watch
 from gateway.memory import kind_of
 from gateway.store import LEASE_S
 from gateway.video import Look, State, Task
+from gateway.virtual_keys import VirtualKey
 from tests.fakes.upstream import FakeUpstream, answer
 from tests.world import ALICE, PROMPT_S, SLOW, Clock, World, bearer, id_of, make_config, world
 
@@ -53,6 +54,12 @@ async def second(it: World, folder: Path, config: str = "") -> AsyncIterator[tup
         transport = httpx.ASGITransport(opened.app)
         async with httpx.AsyncClient(base_url="http://127.0.0.1", transport=transport, timeout=PROMPT_S) as http:
             yield opened, http
+
+
+async def key_of_carol(it: World) -> str:
+    """The text of a key that a person made, and can take away again."""
+    _, secret = await callers.create_key(VirtualKey(id="carol"), it.parts)
+    return secret.reveal()
 
 
 def mine(opened: Gateway | World) -> set[int]:
