@@ -35,11 +35,20 @@ class Journey(Struct):
     """What the caller is told, once it is proved that nothing was bought."""
     is_answered: bool = False
     """The caller has the task's id: what it is told from now on, it is told by poll and callback."""
+    has_left: Callable[[], Awaitable[bool]] | None = None
+    """Whether the caller is gone, where somebody knows: an answer to the create reaches nobody then."""
 
     def waited_s(self) -> float:
         """Seconds spent waiting for upstreams until now."""
         under_way = 0.0 if self.sending_since is None else perf_counter() - self.sending_since
         return self.upstream_s + under_way
+
+    async def is_told_later(self) -> bool:
+        """Whether an end that comes now is told by callback, because no answer to the create tells it (FAILURES T17).
+
+        Asked when the end is there, and not watched for: most clients stay.
+        """
+        return self.is_answered or (self.has_left is not None and await self.has_left())
 
 
 async def carry(task: Task, checked: Checked, journey: Journey, parts: Parts) -> Task:
@@ -184,7 +193,8 @@ async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
 
 async def _abandon(task: Task, refusal: Refused, last_word: GatewayError, journey: Journey, parts: Parts) -> None:
     failure = Failure(last_word.code, last_word.message)
-    step = partial(parts.registry.abandon, task, failure, Verdict.of(refusal), is_told=journey.is_answered)
+    is_told = await journey.is_told_later()
+    step = partial(parts.registry.abandon, task, failure, Verdict.of(refusal), is_told=is_told)
     try:
         abandoned = await _insist(
             lambda: step(now=parts.clock()),

@@ -264,6 +264,17 @@ async def unless_left(doing: Coroutine[Any, Any, Result], exchange: Exchange) ->
         await asyncio.gather(work, leaving, return_exceptions=True)
 
 
+async def has_left(exchange: Exchange) -> bool:
+    """Whether the client has left already, once its request was read to the end. Waits for nothing."""
+    leaving = asyncio.ensure_future(_left(exchange))
+    try:
+        await asyncio.wait((leaving,), timeout=0)
+        return leaving.done()
+    finally:
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+
+
 async def _left(exchange: Exchange) -> None:
     while (await exchange.receive())["type"] != "http.disconnect":
         pass

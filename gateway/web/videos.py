@@ -21,7 +21,7 @@ from gateway.video import Caller, State, Task
 from gateway.web.body import read_body
 from gateway.web.choice import choose_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, Ready, ReadyHandler
-from gateway.web.surface import unless_left
+from gateway.web.surface import has_left, unless_left
 from gateway.web.tasks import Tasks, headers_of
 from gateway.web.waiting import WAITING_HEADERS, tagged, unless_known, wanted_wait_s
 from gateway.web.wishes import read_wishes
@@ -83,6 +83,7 @@ class Videos:
                 quoted = await quote(request, caller, self._parts, asked.wishes.price_max)
                 return Answer(200, jsontext.write(quoted.body), self._reasons(quoted))
             submission = submit(request, caller, self._parts, asked.wishes)
+            submission.journey.has_left = partial(has_left, exchange)
             for held in (place, weight):
                 held.hand_to(submission.outcome)
             try:

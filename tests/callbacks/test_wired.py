@@ -15,7 +15,7 @@ from tests.callbacks.test_callbacks import OPENED, order
 from tests.callbacks.world import until
 from tests.passthrough.upstream import Upstream as Receiver
 from tests.passthrough.upstream import Visit
-from tests.world import ALICE, SLOW, World, bearer, id_of, world
+from tests.world import ALICE, SLOW, SPEECHES, World, bearer, id_of, world
 
 OUTSIDE = "server: {answer_within_s: 60, public_url: 'https://films.example/gate'}\n"
 SELLERS = {
@@ -116,9 +116,52 @@ def test_a_refusal_that_comes_after_the_answer_is_told_by_callback(tmp_path: Pat
     asyncio.run(scenario())
 
 
-def test_a_refusal_that_is_the_answer_is_not_told_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leaves", ["with FIN", "with RST"])
+def test_a_refusal_that_comes_after_the_client_left_is_told_by_callback(leaves: str, tmp_path: Path) -> None:
+    """FAILURES T17. It left without an answer, so this is all that it hears of the task."""
+
     async def scenario() -> None:
-        async with Receiver() as receiver, world(tmp_path, OPENED) as it:
+        is_asked, is_left = asyncio.Event(), asyncio.Event()
+
+        async def refuse_late(visit: Visit) -> None:
+            await visit.read()
+            is_asked.set()
+            await is_left.wait()
+            await visit.answer(
+                422, b'{"error":{"code":"invalid_request","message":"no","type":"invalid_request_error"}}'
+            )
+
+        async with (
+            Receiver() as receiver,
+            Receiver(refuse_late) as late,
+            world(tmp_path, OPENED + upstreams("evolink"), upstream=late.url, on_socket=True) as it,
+        ):
+            address = httpx.URL(it.base_url)
+            _, writer = await asyncio.open_connection(address.host, address.port)
+            speech = SPEECHES["evolink"]
+            body = json.dumps({**speech.body, "callback_url": receiver.url}).encode()
+            head = f"POST {speech.create} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ALICE}\r\n"
+            writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await is_asked.wait()
+            if leaves == "with RST":
+                writer.transport.abort()
+            writer.close()
+            await writer.wait_closed()
+            await asyncio.sleep(0.1)  # the gateway hears of it
+            is_left.set()
+            visit = await receiver.visit()
+            await until(lambda: visit.body)
+            said = json.loads(visit.body)
+            assert said["status"] == "failed"
+            assert (await it.read(said["id"])).json()["status"] == "failed"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("on_socket", [False, True])
+def test_a_refusal_that_is_the_answer_is_not_told_again(on_socket: bool, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Receiver() as receiver, world(tmp_path, OPENED, on_socket=on_socket) as it:
             created = await it.create(prompt="a ship #sandbox:422", callback_url=receiver.url)
             assert created.status_code == 400
             ((state,),) = _rows(tmp_path, "SELECT state FROM tasks")
