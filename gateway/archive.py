@@ -79,16 +79,17 @@ class Archive:
             raise checked.trouble
         return checked.total
 
-    async def read(self, name: str, byte_range: str | None) -> Kept | None:
-        """A kept film; None when there is none. A range that is none, or several, is ignored, as HTTP allows."""
+    async def read(self, name: str, byte_range: str | None, *, tag: str | None = None) -> Kept | None:
+        """A kept film; None when there is none. A range that is none, or several, is ignored, as HTTP allows, and so is
+        one of a film that has another `tag` than this one."""
         import obstore
         from obstore.exceptions import BaseError, NotFoundError
 
         path = name + _SUFFIX
         try:
             about = await obstore.head_async(self._store, path)
-            size = about["size"]
-            wanted = _wanted(byte_range, size)
+            size, etag = about["size"], _etag(about["e_tag"])
+            wanted = _wanted(byte_range, size) if tag is None or tag == etag else None
             if wanted is not None and wanted[0] >= wanted[1]:
                 return Kept(416, {b"content-range": b"bytes */%d" % size, b"content-length": b"0"}, _nothing())
             chunks = await self._chunks(path, wanted)
@@ -98,8 +99,8 @@ class Archive:
             raise ArchiveFailed(_told(error)) from error
         first, end = wanted or (0, size)
         headers = {b"content-length": b"%d" % (end - first), b"content-type": b"video/mp4"}
-        if about["e_tag"]:
-            headers[b"etag"] = b'"%s"' % about["e_tag"].strip('"').encode("ascii", "ignore")
+        if etag is not None:
+            headers[b"etag"] = etag.encode()
         if wanted is not None:
             headers[b"content-range"] = b"bytes %d-%d/%d" % (first, end - 1, size)
         return Kept(206 if wanted is not None else 200, headers, chunks)
@@ -164,6 +165,11 @@ class _Checked:
             raise Spoilt(f"{self.total} bytes are no film")
         if self._length is not None and self.total != self._length:
             raise Spoilt(f"{self.total} of {self._length} bytes came")
+
+
+def _etag(told: str | None) -> str | None:
+    word = (told or "").strip('"').encode("ascii", "ignore").decode()
+    return f'"{word}"' if word else None
 
 
 def _wanted(byte_range: str | None, size: int) -> tuple[int, int] | None:

@@ -75,7 +75,7 @@ async def _keep(task: Task, tries: int, parts: Parts) -> bool:
     assert parts.archive is not None  # noqa: S101  # asked by the only caller
     name = ids.word(task.id)
     try:
-        async with content.from_upstream(task, None, parts) as film:
+        async with content.from_upstream(task, content.WHOLE, parts) as film:
             told = film.headers.get(b"content-length", b"")
             length = int(told) if told.isdigit() else None
             byte_count = await parts.archive.keep(name, film.chunks, length)

@@ -23,6 +23,8 @@ _VIDEO = "video"  # of OpenAI's three variants (FACTS 5.2)
 # Who takes nothing of a film for this long is gone, or holds a place on purpose.
 STALL_S = 60.0
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-[0-9]{1,18})")
+# A strong tag, or a date as HTTP writes it today.
+_VALIDATOR = re.compile(r'"[!#-~]{1,256}"|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}(?::[0-9]{2}){2} GMT')
 _WHOLE = re.compile(rb"bytes \*/([1-9][0-9]{0,17})")
 _FILM_TYPE = re.compile(rb"video/[a-z0-9.+-]{1,40}")
 
@@ -92,7 +94,7 @@ async def streamed(task: Task, exchange: Exchange, parts: Parts, *, is_download:
     started = perf_counter()
     async with AsyncExitStack() as stack:
         stack.enter_context(parts.bounds.films.take(holder))
-        found = await stack.enter_async_context(content.film(task, _byte_range(exchange), parts))
+        found = await stack.enter_async_context(content.film(task, _portion(exchange), parts))
         if found.status == 416:
             raise _unmet_range(found)
         opened = stack.pop_all()
@@ -104,14 +106,21 @@ async def streamed(task: Task, exchange: Exchange, parts: Parts, *, is_download:
     return Stream(found.status, headers, found.chunks, opened.aclose, stall_s=STALL_S)
 
 
-def _byte_range(exchange: Exchange) -> str | None:
-    """The asked range, where it is one and well formed; anything else is ignored, as the standard allows."""
+def _portion(exchange: Exchange) -> content.Portion:
+    """The asked range, where it is one and well formed; anything else is ignored, as the standard allows. So is a range
+    under a condition that never holds: a weak tag's, two of them, or one that is none (RFC 9110, 13.1.5)."""
     asked = _RANGE.fullmatch(exchange.header(b"range") or "")
     if asked is None:
-        return None
+        return content.WHOLE
     first, last = asked.groups()
-    is_backward = bool(first and last) and int(last) < int(first)
-    return None if is_backward else asked.group()
+    if first and last and int(last) < int(first):
+        return content.WHOLE
+    conditions = exchange.all_headers(b"if-range")
+    if not conditions:
+        return content.Portion(asked.group())
+    if len(conditions) > 1 or _VALIDATOR.fullmatch(conditions[0]) is None:
+        return content.WHOLE
+    return content.Portion(asked.group(), conditions[0])
 
 
 def _unmet_range(found: Film) -> UnmetRange:

@@ -108,6 +108,28 @@ def test_ranges_are_served_as_http_says(
     asyncio.run(story())
 
 
+def test_a_range_of_another_film_than_this_one_is_ignored(archive: Archive) -> None:
+    async def story() -> None:
+        await archive.keep("video_d", chunks([FILM]), None)
+        whole = await archive.read("video_d", None)
+        assert whole is not None
+        tag = whole.headers[b"etag"].decode()
+        for said, asked, status in (
+            (tag, "bytes=0-9", 206),
+            (tag, "bytes=9999-", 416),
+            (None, "bytes=0-9", 206),
+            ('"nomatch"', "bytes=0-9", 200),
+            ('"nomatch"', "bytes=9999-", 200),
+            ("Mon, 01 Sep 2025 10:00:00 GMT", "bytes=0-9", 200),  # nobody was told a date of a kept film
+        ):
+            kept = await archive.read("video_d", asked, tag=said)
+            assert kept is not None
+            assert kept.status == status, (said, asked)
+            assert status != 200 or await read(kept) == FILM
+
+    asyncio.run(story())
+
+
 def test_a_directory_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     with pytest.raises(ArchiveFailed, match="file"):

@@ -77,6 +77,9 @@ def test_a_kept_film_outlives_its_link_and_is_fetched_once(place: tuple[str, Pat
             part = await it.http.get(link, headers={"range": "bytes=4-7"})
             assert (part.status_code, part.content) == (206, b"ftyp")
             assert (await it.http.head(link)).headers["content-length"] == str(len(whole.content))
+            for tag, status in ((whole.headers["etag"], 206), ('"nomatch"', 200)):
+                found = await it.http.get(link, headers={"range": "bytes=4-7", "if-range": tag})
+                assert (found.status_code, found.content) == (status, b"ftyp" if status == 206 else whole.content)
             beyond = await it.http.get(link, headers={"range": f"bytes={len(whole.content)}-"})
             assert (beyond.status_code, beyond.json()["error"]["param"]) == (416, "range")
             assert beyond.headers["content-range"] == f"bytes */{len(whole.content)}"
@@ -95,7 +98,7 @@ def test_an_archive_that_fails_at_once_is_passed_by_and_later_breaks_the_film_of
             yield piece
         raise ArchiveFailed("gone")
 
-    async def read(self: Archive, name: str, byte_range: str | None) -> Kept:
+    async def read(self: Archive, name: str, byte_range: str | None, *, tag: str | None) -> Kept:
         return Kept(200, {b"content-length": b"%d" % len(FILM)}, failing())
 
     async def story() -> None:

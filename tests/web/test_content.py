@@ -12,6 +12,7 @@ import pytest
 
 from gateway import ids, links, sandbox
 from gateway.dialects import DIALECTS
+from tests.passthrough.upstream import Upstream, Visit
 from tests.world import ALICE, BOB, PROMPT_S, SLOW, SPEECHES, World, bearer, error_of, id_of, world
 
 FILM = (Path(sandbox.__file__).parent / "films" / "768P-6.mp4").read_bytes()
@@ -102,6 +103,60 @@ def test_a_part_that_the_film_does_not_have_is_refused_with_what_there_is(dialec
                 )
                 assert (head.status_code, head.content) == (416, b"")
                 assert head.headers["content-range"] == f"bytes */{size}"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("on_socket", [False, True])
+def test_a_range_of_another_film_than_this_one_is_answered_with_the_whole(on_socket: bool, tmp_path: Path) -> None:
+    """RFC 9110, 13.1.5: a player that goes on where it left off would join two films."""
+
+    async def scenario() -> None:
+        async with world(tmp_path, on_socket=on_socket) as it:
+            word = await it.finished_film()
+            whole = await film(it, word)
+            tag, date = whole.headers["etag"], whole.headers["last-modified"]
+            for said in (tag, date):
+                part = await film(it, word, **{"range": "bytes=0-9", "if-range": said})
+                assert (part.status_code, part.content) == (206, FILM[:10]), said
+            for said in ('"nomatch"', "Mon, 01 Sep 2025 10:00:00 GMT", f"W/{tag}", tag[1:-1], "nonsense", ""):
+                for asked in ("bytes=0-9", f"bytes={len(FILM)}-"):
+                    found = await film(it, word, **{"range": asked, "if-range": said})
+                    assert (found.status_code, found.content) == (200, FILM), said
+                    assert "content-range" not in found.headers
+            twice = [*bearer(ALICE).items(), ("range", "bytes=0-9"), ("if-range", tag), ("if-range", tag)]
+            assert (await it.http.get(f"/v1/videos/{word}/content", headers=twice)).status_code == 200
+            assert (await film(it, word, **{"if-range": '"nomatch"'})).status_code == 200
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("own", ['"now"', 'W/"then"', None])
+def test_a_host_that_gives_a_part_of_whatever_it_has_is_asked_for_the_whole(own: str | None, tmp_path: Path) -> None:
+    async def play(visit: Visit) -> None:
+        await visit.read()
+        headers = [] if own is None else [("etag", own)]
+        if visit.method == "POST" or "film" not in visit.target:
+            await visit.answer(200, b'{"id":"one","status":"completed","results":["%s/film"]}' % host.url.encode())
+        elif visit.header("range") is None:
+            await visit.answer(200, FILM, headers)
+        else:
+            await visit.answer(206, FILM[:10], [*headers, ("content-range", f"bytes 0-9/{len(FILM)}")])
+
+    host = Upstream(play)
+
+    async def scenario() -> None:
+        async with host, world(tmp_path, upstream=host.url) as it:
+            word = await it.finished_film()
+            found = await film(it, word, **{"range": "bytes=0-9", "if-range": '"then"'})
+            assert (found.status_code, found.content) == (200, FILM)
+            assert "content-range" not in found.headers
+            asked = [(visit.header("range"), visit.header("if-range")) for visit in host.visits[-2:]]
+            assert asked == [("bytes=0-9", '"then"'), (None, None)]
+            assert (await film(it, word, range="bytes=0-9")).status_code == 206
+            if own == '"now"':
+                part = await film(it, word, **{"range": "bytes=0-9", "if-range": own})
+                assert (part.status_code, part.content) == (206, FILM[:10])
 
     asyncio.run(scenario())
 

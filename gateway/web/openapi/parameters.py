@@ -59,6 +59,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     ),
     "LastEventId": _of("header", "Last-Event-ID", _TEXT, "The last event that is known."),
     "Range": _of("header", "Range", _TEXT, "`bytes=0-1023`: a part of it."),
+    "IfRange": _of(
+        "header",
+        "If-Range",
+        _TEXT,
+        "The film's `ETag` or `Last-Modified`: of another film, it is all of it that comes.",
+    ),
     "Limit": _of(
         "query",
         "limit",
@@ -116,7 +122,7 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "create": ("IdempotencyKey", "DryRun", "MaxPrice"),
     "read": ("Prefer", "IfNoneMatch"),
     "list": ("Limit", "After", "Order"),
-    "content": ("Variant", "Range"),
+    "content": ("Variant", "Range", "IfRange"),
     "events": ("LastEventId",),
     "models": ("Upstream",),
 }
