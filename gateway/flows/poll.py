@@ -86,8 +86,13 @@ async def refresh(task: Task, parts: Parts) -> Task:
 
 async def newest(task: Task, parts: Parts) -> Task:
     """The task as storage has it, where another process may have brought it to its end: a client that heard of the end
-    there comes here for the film. Asks no upstream."""
-    return task if task.is_final or task.id in parts.memory.submissions else await _as_stored(task, parts)
+    there comes here for the film. Asks no upstream. Raises UnknownTask for one that was deleted there."""
+    if task.is_final or task.id in parts.memory.submissions:
+        return task
+    stored = await _as_stored(task, parts)
+    if stored.hidden:
+        raise UnknownTask("there is no such task")
+    return stored
 
 
 def begin(task: Task, parts: Parts) -> Task:

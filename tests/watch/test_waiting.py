@@ -8,6 +8,8 @@ import pytest
 
 from gateway.flows import callers
 from gateway.memory import kind_of
+from gateway.structs import replace
+from gateway.video import State
 from gateway.web.waiting import WAIT_MAX_S
 from tests.watch.test_watcher import OFTEN, RARELY, key_of_carol, looks, number_of, second, until
 from tests.world import ALICE, PROMPT_S, SLOW, SPEECHES, Clock, World, bearer, id_of, world
@@ -173,6 +175,28 @@ def test_a_task_that_another_gateway_deleted_is_told_by_no_poll_that_asks_storag
                 await it.http.delete(f"/v1/videos/{word}", headers=bearer(ALICE))
                 await asyncio.sleep(0.1)  # until that one asks again
                 assert (await http.get(path, headers=bearer(ALICE))).status_code == 404
+
+    asyncio.run(scenario())
+
+
+def test_a_film_that_another_gateway_made_and_deleted_is_given_by_none(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        async with world(tmp_path, OFTEN, speed=1, clock=clock) as it:
+            word = id_of(await it.create())
+            async with second(it, tmp_path, RARELY) as (_, http):
+                asked = [f"/v1/videos/{word}/content", f"/minimax/v1/files/retrieve?file_id={number_of(word)}"]
+                assert (await http.get(f"/v1/tasks/{word}", headers=bearer(ALICE))).status_code == 200
+                clock.walk(3_600)
+                await it.finish(word)
+                assert (await http.get(asked[0], headers=bearer(ALICE))).status_code == 200
+            async with second(it, tmp_path, RARELY) as (other, http):
+                other.parts.memory.keep(replace(it.parts.memory.tasks[number_of(word)], state=State.RUNNING))
+                other.parts.memory.watch(number_of(word)).due_at = float("inf")  # nobody asks again for a while
+                await it.http.delete(f"/v1/videos/{word}", headers=bearer(ALICE))
+                found = [await http.get(path, headers=bearer(ALICE)) for path in asked]
+                assert [answer.status_code for answer in found] == [404, 200]
+                assert found[1].json()["base_resp"]["status_code"] == 2013
 
     asyncio.run(scenario())
 
