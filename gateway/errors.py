@@ -406,6 +406,10 @@ class InDoubt(UpstreamError):
     spent = Spent.MAYBE
 
 
+class NoApi(InDoubt):
+    """Something else than the API answered: a page, or what is no HTTP. Several in a row are no accident."""
+
+
 # --- the gateway itself -----------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,8 @@ BUSY_FIRST_S, BUSY_MAX_S, BUSY_JITTER = 5.0, 120.0, 0.2  # H21
 UNREACHABLE_S, UNREACHABLE_MAX_S = 5.0, 30.0  # T1–T3: 5 s × n, told to callers as 5..30
 OVERLOADED_S, OVERLOADED_MAX_S = 15.0, 300.0  # H24
 WALLED_S, WALLED_MAX_S = 60.0, 600.0  # H13
+NO_API_S, NO_API_MAX_S = 60.0, 600.0  # T4, T11, H4: as behind a wall
+IN_A_ROW_RESTS = 3  # of those: one may be an accident, and so may a second
 FULL_RETRY_S = 10.0  # when a task in flight will end is not known; this is when asking again is not rude
 VAGUE_RETIRES = 2  # H10: a 401 without a JSON error may be an edge's mood, twice is not
 BUSY_STREAK_MAX = 10  # the rest has long stopped growing
@@ -417,11 +419,15 @@ class KeyPool:
             case Why.RETIRED | Why.BARRED:
                 return rest.of in self._keys
 
-    def _cool(self, first_s: float, max_s: float, now: float, said_s: float | None = None) -> None:
+    def _cool(
+        self, first_s: float, max_s: float, now: float, said_s: float | None = None, *, rests_from: int = 1
+    ) -> None:
+        """One failure more. From so many in a row on the upstream rests, and for longer with each."""
         known = self._rest(Why.COOLING)
         failures = known.streak + (now >= known.until)  # what fails while it rests was sent before, and is none more
-        rest_s = said_s if said_s is not None else min(max_s, first_s * failures)
-        self._know(Why.COOLING, "", until=max(known.until, now + rest_s), streak=failures, now=now)
+        rest_s = said_s if said_s is not None else min(max_s, first_s * max(0, failures - rests_from + 1))
+        until = max(known.until, now + rest_s) if rest_s else known.until
+        self._know(Why.COOLING, "", until=until, streak=failures, now=now)
 
 
 def _pop(times: deque[float]) -> None:
@@ -479,6 +485,10 @@ def _walled(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, n
     pool._cool(WALLED_S, WALLED_MAX_S, now)
 
 
+def _no_api(pool: KeyPool, key: _Key, error: errors.UpstreamError, model: str, now: float) -> None:
+    pool._cool(NO_API_S, NO_API_MAX_S, now, rests_from=IN_A_ROW_RESTS)
+
+
 _TEACHES_NOTHING = frozenset({"T5", "H19"})  # our own pool was full; the connection was the wrong one
 
 _Effect = Callable[[KeyPool, _Key, errors.UpstreamError, str, float], None]
@@ -491,4 +501,6 @@ _EFFECTS: dict[type[errors.UpstreamError], _Effect] = {
     errors.EdgeDown: _unreachable,
     errors.Overloaded: _overloaded,
     errors.Walled: _walled,
+    errors.Distrusted: _no_api,
+    errors.NoApi: _no_api,
 }

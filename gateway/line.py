@@ -37,6 +37,10 @@ Address = tuple[AddressFamily, SocketKind, int, str, Any]
 Made = TypeVar("Made", bound=asyncio.Protocol)
 
 
+class NoHttp(httpx.RemoteProtocolError):
+    """What answers speaks something else (FAILURES T11)."""
+
+
 class Place(Struct, frozen=True):
     """Where an address leads."""
 
@@ -183,9 +187,9 @@ class Line(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.end(httpx.RemoteProtocolError("an answer in another protocol"))
+            self.end(NoHttp("an answer in another protocol"))
         except httptools.HttpParserError as error:
-            self.end(httpx.RemoteProtocolError(f"no HTTP: {error}"))
+            self.end(NoHttp(f"no HTTP: {error}"))
         if self._head_bytes > HEAD_BYTES_MAX:
             self.end(httpx.RemoteProtocolError("the headers do not end"))
 
@@ -208,7 +212,7 @@ class Line(asyncio.Protocol):
         if 100 <= status < 200 and status != 101:  # an answer is still to come (RFC 9110, 15.2)
             self._headers.clear()
         elif not 200 <= status < 600:
-            self.end(httpx.RemoteProtocolError("a status that is none"))
+            self.end(NoHttp("a status that is none"))
         else:
             self._status, self._head_bytes = status, 0
             self.begun()

@@ -69,7 +69,12 @@ DECLARED: Sequence[Declared] = (
         "route",
         buckets=_REQUEST_BUCKETS,
     ),
-    _counter("errors", "Requests that were answered with an error, by whose fault it was.", "fault", "reason"),
+    _counter(
+        "errors",
+        "Requests that were answered with an error, and orders that ended in doubt, by whose fault it was.",
+        "fault",
+        "reason",
+    ),
     _counter("preflight_refusals", "Creates refused before anything was sent.", "reason"),
     _counter("polls_saved", "Polls of clients that were answered without a look at the upstream."),
     _counter("upstream_requests", "Calls to upstreams.", "upstream", "operation", "outcome"),

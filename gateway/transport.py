@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from gateway import errors
+from gateway.line import NoHttp
 from gateway.structs import Struct
 from gateway.wire import Call, Reply
 
@@ -96,7 +97,8 @@ def judge_transport(error: Exception) -> errors.UpstreamError:
             return errors.Unreachable("no connection to the upstream came about", row=row)
     for kind, row in MAYBE_SENT:
         if isinstance(error, kind):
-            return errors.InDoubt("the connection to the upstream broke before an answer", row=row)
+            doubt = errors.NoApi if isinstance(error, NoHttp) else errors.InDoubt
+            return doubt("the connection to the upstream broke before an answer", row=row)
     return errors.InDoubt("the call to the upstream ended without an answer", row="T9")
 
 

@@ -27,14 +27,16 @@ from unittest.mock import patch
 import httpx
 
 from gateway import paid_call, structs
+from gateway.admission import Admission
 from gateway.app import gateway
 from gateway.config import load
 from gateway.dialects import DIALECTS
 from gateway.dialects.speaking import Action
-from gateway.errors import Again, GatewayError, Spent, UpstreamError
+from gateway.errors import Again, GatewayError, InDoubt, Spent, UpstreamError
 from gateway.flows import carry as carrying
 from gateway.flows import submit as flow
 from gateway.keys import KeyPool, KeySpec, KeyState
+from gateway.line import NoHttp
 from gateway.parts import Parts
 from gateway.providers import PROVIDERS, base_resp
 from gateway.providers.protocol import Site
@@ -67,7 +69,7 @@ money, and why a provider's 401, 402 and 403, which are about this gateway's own
 How to read the tables:
 
 * The *row* is the word that logs and storage keep with an attempt; where they keep another one, it is in brackets.
-* *Fault* is the label of `reelgate_errors_total`; doubt and acceptance are no errors there.
+* *Fault* is the label of `reelgate_errors_total`; a doubt is an error there, whatever the caller is told.
 * The dialects' columns show what the caller is told when there is one upstream with one key, so nothing is left to
   try: HTTP status, then code and type. MiniMax's clients get HTTP 200 and look at `base_resp.status_code`.
 * *Effect* is on the key, on every key of its account, or on the whole upstream. Rests that grow with each failure in
@@ -232,7 +234,7 @@ TRANSPORT: tuple[Case, ...] = (
         "any other status of 300 and more, the body is lost",
         tuple(Answer(s, _HEAD, breaks_off=True) for s in (302, 403, 404, 405, 408, 413, 415, 421, 500, 501, 503, 521)),
     ),
-    Case("T11", "what arrives is not HTTP, or contradicts itself", (Break(httpx.RemoteProtocolError),)),
+    Case("T11", "what arrives is not HTTP, or contradicts itself", (Break(NoHttp),)),
     Case(
         "T12",
         "headers without end; a body over 1 MiB, or compressed beyond reading, without a task id in its readable part",
@@ -258,12 +260,13 @@ ANSWERS: tuple[Case, ...] = (
         "H4",
         "another 2xx: no task id, none in the documented place, none that could be one, or an error beside it",
         (
-            *_bodies(200, bodies=(b"", b"{}", b"[]", _HTML, b'{"i', b'{"id": "", "task_id": ""}')),
+            *_bodies(200, bodies=(b"", b"{}", b"[]", b'{"i', b'{"id": "", "task_id": ""}')),
             *_bodies(200, bodies=(json.dumps({"id": "x" * 257, "task_id": "x" * 257}).encode(),)),
             Answer(201, b"{}"),
             Answer(206, b"{}"),
         ),
     ),
+    Case("H4", "2xx with a page for a browser", _bodies(200, 201, bodies=(_HTML,))),
     Case("H4", "2xx with a task id and an error object", (Answer(200, _TAKEN_AND_COMPLAINING),)),
     Case("H5", "200 with a task id that another task holds already", (Answer(200, _TAKEN),), creates=2),
     Case("H6", "204", (Answer(204),)),
@@ -516,7 +519,8 @@ async def _play(case: Case, provider: str, play: Answer | Break, stage: Stage, p
     )
     witness = Witness([upstream], clock=lambda: NOW, on_call=lambda record: None)
     witness.judged = []
-    parts, caller = structs.replace(parts, upstreams=witness), Caller(key_id=host)
+    caller = Caller(key_id=host)
+    parts = structs.replace(parts, upstreams=witness, admission=Admission(anyone=caller))
     try:
         for number in range(case.creates):
             request = DIALECTS["evolink"].parse({"model": MODEL, "prompt": f"ship number {number}"})
@@ -561,7 +565,7 @@ def _line(case: Case, told: Task | GatewayError, judged: UpstreamError | None, e
         logged=() if judged is None else (judged.row,),
         kind="" if spent is None else type(judged).__name__,
         spent=spent,
-        fault=told.fault.value if isinstance(told, GatewayError) else "–",
+        fault=told.fault.value if isinstance(told, GatewayError) else InDoubt.fault.value if spent else "–",
         told=tuple((name, *_told(name, told)) for name in DIALECTS),
         effect=effect,
         again=again,
@@ -599,6 +603,7 @@ def _told(name: str, told: Task | GatewayError) -> tuple[int, str]:
 
 
 _FAILURES_IN_A_ROW = 24  # no rest grows for longer
+_WHICH = ("", "none; the second time: ", "none; from the third in a row on: ")
 _WHO: Mapping[frozenset[str], str] = {
     frozenset({"main"}): "key",
     frozenset({"main", "sibling"}): "account",
@@ -610,16 +615,16 @@ def _effect(error: UpstreamError) -> str:
     """What a pool learns from an error, told by what becomes of three keys, two of which share an account."""
     specs = [KeySpec("main", "shared"), KeySpec("sibling", "shared"), KeySpec("stranger", "own")]
     pool = KeyPool(specs, jitter=lambda: _NO_SPREAD)
-    is_second, struck = False, _struck(pool, error)
-    if not struck:
-        is_second, struck = True, _struck(pool, error)
-    if not struck:
-        return "none"
+    for which in _WHICH:
+        if struck := _struck(pool, error):
+            return which + _rest_of(struck, pool, error)
+    return "none"
+
+
+def _rest_of(struck: Mapping[str, KeyState], pool: KeyPool, error: UpstreamError) -> str:
     who, state = _WHO[frozenset(struck)], struck["main"]
     words = f"{who} {state.value}{_for_how_long(pool, error)}"
-    if state is KeyState.BARRED:
-        words += ", for this model"
-    return f"none; the second time: {words}" if is_second else words
+    return f"{words}, for this model" if state is KeyState.BARRED else words
 
 
 def _struck(pool: KeyPool, error: UpstreamError) -> dict[str, KeyState]:

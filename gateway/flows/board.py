@@ -187,7 +187,7 @@ async def _failures(parts: Parts, now: float) -> list[dict[str, Any]]:
 
 
 def _errors(parts: Parts) -> list[dict[str, Any]]:
-    """What requests to this process were answered with, the most frequent first."""
+    """What requests to this process were answered with, and orders that ended in doubt; the most frequent first."""
     counts = parts.metrics.counts("reelgate_errors")
     found = [{"fault": fault, "code": code, "count": int(count)} for (fault, code), count in counts.items() if count]
     return sorted(found, key=lambda item: (-int(str(item["count"])), str(item["code"])))

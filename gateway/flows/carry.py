@@ -181,6 +181,7 @@ async def _start(task: Task, receipt: Receipt, parts: Parts) -> Task:
 
 async def _doubt(task: Task, doubt: InDoubt, parts: Parts) -> Task:
     log.warning("task %d is unconfirmed: %s (%s)", task.id, doubt.message, doubt.row)
+    parts.metrics.error(doubt)  # its caller is told 200, so nobody else counts it
     try:
         return parts.memory.keep(
             await _insist(

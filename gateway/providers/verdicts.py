@@ -100,7 +100,8 @@ def judge(reply: Reply, now: float) -> errors.UpstreamError:
     if status == 503:
         return _judge_unavailable(reply, now)
     row = IN_DOUBT.get(status, "H4" if 200 <= status < 300 else "H28")
-    return errors.InDoubt(f"the upstream answered {status} without a usable task id", row=row, http_status=status)
+    doubt = errors.NoApi if row == "H4" and _is_page(reply) else errors.InDoubt
+    return doubt(f"the upstream answered {status} without a usable task id", row=row, http_status=status)
 
 
 def is_about_content(words: str) -> bool:
@@ -157,6 +158,11 @@ def _judge_unavailable(reply: Reply, now: float) -> errors.UpstreamError:
     if retry_after is None and not _is_envelope(reply):
         return errors.InDoubt("an edge answered 503", row="H25", http_status=503)
     return errors.Overloaded("the upstream refused for load", row="H24", retry_after=retry_after, http_status=503)
+
+
+def _is_page(reply: Reply) -> bool:
+    """Whether it is meant for a browser: of maintenance, or of a network that wants a login first."""
+    return "html" in reply.headers.get("content-type", "").lower() or reply.body.lstrip()[:1] == b"<"
 
 
 def _message(reply: Reply) -> str | None:

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from gateway.flows import carry
-from gateway.keys import KeyState
+from gateway.keys import IN_A_ROW_RESTS, KeyState
 from gateway.video import State
-from tests.failures.world import Clock, Key, Place, World, open_world, secret
+from tests.failures.world import PRICE, Clock, Key, Place, World, open_world, secret
 from tests.fakes.upstream import (
     HTML,
     UNKNOWN_HOST,
@@ -603,6 +603,71 @@ def test_a_retired_key_does_not_come_back_by_time(tmp_path: Path) -> None:
             clock.walk(10 * 86_400)
             assert (await world.create("days later")).status_code == 503
             assert len(fake.posts) == 1
+
+    asyncio.run(play())
+
+
+# --- something else than the API answers ---------------------------------------------------------------------------
+
+PAGE = answer(200, HTML)
+
+
+def errors_counted(world: World) -> dict[tuple[str, ...], float]:
+    return {labels: count for labels, count in world.parts.metrics.counts("reelgate_errors").items() if count}
+
+
+@pytest.mark.parametrize(
+    "said", [PAGE, bytes_then(b"SSH-2.0-OpenSSH_9.6\r\n", "finish", buys=False)], ids=["a page", "no HTTP"]
+)
+def test_an_upstream_in_maintenance_gets_no_more_orders_for_a_while(said: Behaviour, tmp_path: Path) -> None:
+    """Each of them is in doubt, and holds its price."""
+
+    async def play() -> None:
+        clock = Clock()
+        async with upstreams([said] * 4) as (fake,), open_world(tmp_path, Place(fake.url), clock=clock) as world:
+            for number in range(IN_A_ROW_RESTS):
+                told = (await world.create(f"order {number}")).json()
+                assert told["submission"] == "unconfirmed"
+            assert errors_counted(world) == {("upstream", "submission_unconfirmed"): IN_A_ROW_RESTS}
+            refused = await world.create("while it rests")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
+            assert refused.headers["x-should-retry"] == "true"
+            assert (await world.client.get("/readyz")).status_code == 503
+            assert len(fake.posts) == IN_A_ROW_RESTS
+            assert await world.held() == IN_A_ROW_RESTS * PRICE
+
+            clock.walk(60)
+            assert (await world.create("tried again")).json()["submission"] == "unconfirmed"
+            assert (await world.create("too early")).headers["retry-after"] == "120"
+            clock.walk(120)
+            assert "submission" not in (await world.create("it is back")).json()
+            assert len(fake.posts) == IN_A_ROW_RESTS + 2
+
+    asyncio.run(play())
+
+
+def test_orders_go_elsewhere_while_one_upstream_rests_for_its_pages(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with (
+            upstreams([PAGE] * 9, []) as (first, other),
+            open_world(tmp_path, *places((first, other)), clock=Clock()) as world,
+        ):
+            told = [(await world.create(f"order {number}")).json() for number in range(5)]
+            assert ["submission" in answer for answer in told] == [True] * 3 + [False] * 2
+            assert (len(first.posts), len(other.posts)) == (3, 2)
+
+    asyncio.run(play())
+
+
+def test_an_upstream_without_trust_is_asked_three_times_in_a_row_and_then_rests(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with upstreams([]) as (fake,):
+            url = fake.url.replace("http:", "https:")
+            async with open_world(tmp_path, Place(url), clock=Clock()) as world:
+                replies = [await world.create(f"order {number}") for number in range(4)]
+                assert [reply.status_code for reply in replies] == [502, 502, 502, 503]
+                assert ["retry-after" in reply.headers for reply in replies] == [False] * 3 + [True]
+                assert world.key_states() == {"first/main": KeyState.RESTING}
 
     asyncio.run(play())
 

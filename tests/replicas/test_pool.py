@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from gateway import errors
-from gateway.keys import PENDING_S, Blocked, Cause, KeyPool, KeySpec, KeyState, Rest, Why
+from gateway.keys import IN_A_ROW_RESTS, PENDING_S, Blocked, Cause, KeyPool, KeySpec, KeyState, Rest, Why
 
 NOW = 1_800_000_000.0
 MODEL = "MiniMax-Hailuo-2.3"
@@ -182,6 +182,60 @@ def test_rests_of_what_is_not_configured_here_say_nothing() -> None:
             Rest(Why.RETIRED, "removed", until=NOW + 9, learnt_at=NOW),
         ]
     )
+    assert set(states(one).values()) == {KeyState.OK}
+
+
+# --- failures of which it takes three in a row
+
+PAGE = errors.NoApi("the upstream answered 200 without a usable task id", row="H4")
+NO_TRUST = errors.Distrusted("no trusted connection to the upstream came about", row="T4")
+
+
+@pytest.mark.parametrize("failure", [PAGE, NO_TRUST], ids=["a page", "no trust"])
+def test_from_the_third_in_a_row_on_the_upstream_rests_and_longer_with_each(failure: errors.UpstreamError) -> None:
+    one, now = pool(), NOW
+    for _ in range(IN_A_ROW_RESTS - 1):
+        one.learn("main", failure, MODEL, now)
+        assert isinstance(one.choose(MODEL, now), str)
+    for rest_s in [60.0 * number for number in range(1, 11)] + [600.0, 600.0]:
+        one.learn("spare", failure, MODEL, now)  # whichever key it was
+        assert states(one, now) == {"main": KeyState.RESTING, "spare": KeyState.RESTING}
+        assert one.choose(MODEL, now) == Blocked(Cause.REST, rest_s)
+        now += rest_s
+        assert isinstance(one.choose(MODEL, now), str), "one more is tried when the rest is over"
+
+
+def test_what_was_sent_before_the_rest_and_fails_in_it_is_none_more() -> None:
+    one = pool()
+    for _ in range(20):  # a burst that was under way
+        one.learn("main", PAGE, MODEL, NOW)
+    assert next(iter(one.sights(NOW))).until == NOW + 60
+    one.learn("main", PAGE, MODEL, NOW + 60)
+    assert next(iter(one.sights(NOW + 60))).until == NOW + 60 + 120
+
+
+def test_an_acceptance_ends_the_row() -> None:
+    one = pool()
+    for number in range(30):
+        one.learn("main", PAGE, MODEL, NOW + number)
+        if number % 2:
+            one.accepted("spare", NOW + number)
+    assert set(states(one, NOW + 30).values()) == {KeyState.OK}
+
+
+def test_they_are_counted_by_all_together() -> None:
+    one, other = pool(), pool()
+    for number in range(IN_A_ROW_RESTS):
+        teller, hearer = (one, other) if number % 2 else (other, one)
+        teller.learn("main", PAGE, MODEL, NOW + number)
+        pass_on(teller, hearer)
+    assert states(one, NOW + 3) == states(other, NOW + 3) == {"main": KeyState.RESTING, "spare": KeyState.RESTING}
+
+
+def test_any_other_doubt_is_no_reason_to_rest() -> None:
+    one = pool()
+    for row in ("T6", "T7", "T9", "T10", "H4", "H6", "H22", "H23", "H26"):
+        one.learn("main", errors.InDoubt("who knows", row=row), MODEL, NOW)
     assert set(states(one).values()) == {KeyState.OK}
 
 
