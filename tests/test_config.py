@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.config import Config, ConfigError, find, from_environment, json_schema, load, override
+from gateway.config import Config, ConfigError, find, from_environment, inherit, json_schema, load, override
 from gateway.config.shape import SHAPE, Branch, Items, Shape, Table
 from gateway.documents import read_yaml
 from gateway.secret import Secret
@@ -260,6 +260,14 @@ def test_the_command_line_overrides_where_to_listen_but_does_not_open_the_gatewa
     with pytest.raises(ConfigError, match="anyone on the network"):
         override(read(UP), host="0.0.0.0")
     assert override(read(vk("id: a, value: b")), host="0.0.0.0").server.host == "0.0.0.0"
+
+
+def test_who_was_handed_a_listener_is_judged_by_where_that_one_is(read: Reader) -> None:
+    with pytest.raises(ConfigError, match=r"the listener on 0\.0\.0\.0, .*anyone on the network"):
+        inherit(read(UP), "0.0.0.0")
+    assert inherit(read(vk("id: a, value: b")), "0.0.0.0").server.host == "0.0.0.0"
+    told = inherit(read(f"{UP}admin_key: x\nserver: {{host: 0.0.0.0, port: 7}}"), "127.0.0.1").server
+    assert (told.host, told.port) == ("127.0.0.1", 7)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "'::1'", "'[::1]'", "localhost"])

@@ -15,7 +15,7 @@ from gateway.app import Gateway, gateway
 from gateway.cli.endings import fail
 from gateway.cli.numbers import port_option
 from gateway.cli.options import ConfigOption, read_config, refuse, refuse_unknown_providers
-from gateway.config import Config, ConfigError, override
+from gateway.config import Config, ConfigError, inherit, override
 from gateway.errors import StorageDown
 from gateway.fleet import place as fleet_place
 from gateway.fleet.parent import become
@@ -44,6 +44,8 @@ def serve(
     logs.set_up(log_level.value)
     try:
         settings = override(read_config(config), host=host, port=port, workers=workers)
+        if place is not None:
+            settings = inherit(settings, _host_of(place))
     except ConfigError as error:
         refuse(error)
     refuse_unknown_providers(settings)
@@ -62,6 +64,13 @@ def serve(
         fail(f"cannot listen on {settings.server.host}:{settings.server.port}: {error.strerror or error}")
     except KeyboardInterrupt:
         pass
+
+
+def _host_of(place: Place) -> str:
+    """Where a worker listens already. Whom it lets in is judged by that, and not by what the file says by now."""
+    with socket.socket(fileno=os.dup(place.listeners[place.number])) as listener:
+        host: str = listener.getsockname()[0]
+        return host
 
 
 def _cause(error: StorageDown) -> object:

@@ -26,7 +26,7 @@ from gateway.config.settings import (
     VirtualKey,
     json_schema,
 )
-from gateway.config.source import find, from_environment, load, override
+from gateway.config.source import find, from_environment, inherit, load, override
 
 __all__ = [
     "Budget",
@@ -50,6 +50,7 @@ __all__ = [
     "VirtualKey",
     "find",
     "from_environment",
+    "inherit",
     "is_loopback",
     "json_schema",
     "load",

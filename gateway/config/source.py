@@ -64,10 +64,22 @@ def from_environment(environ: Mapping[str, str]) -> Config:
 
 def override(config: Config, *, host: str | None = None, port: int | None = None, workers: int | None = None) -> Config:
     """The configuration with what the command line says instead. Raises ConfigError where that opens the gateway."""
-    if host is not None and not is_loopback(host) and not config.virtual_keys and config.admin_key is None:
-        raise _error("--host", [Finding((), OPEN_HOST, OPEN_HOST_FIX)])
+    if host is not None:
+        _refuse_open(config, host, "--host")
     said = {name: value for name, value in (("host", host), ("port", port), ("workers", workers)) if value is not None}
     return config.model_copy(update={"server": config.server.model_copy(update=said)})
+
+
+def inherit(config: Config, host: str) -> Config:
+    """The configuration of a process that was handed a listener on `host`: the file may name another host by now, and
+    that listener stays where it is. Raises ConfigError where that opens the gateway."""
+    _refuse_open(config, host, f"the listener on {host}, which stays there until the gateway is started anew")
+    return config.model_copy(update={"server": config.server.model_copy(update={"host": host})})
+
+
+def _refuse_open(config: Config, host: str, label: str) -> None:
+    if not is_loopback(host) and not config.virtual_keys and config.admin_key is None:
+        raise _error(label, [Finding((), OPEN_HOST, OPEN_HOST_FIX)])
 
 
 def _read(path: Path, label: str, environ: Mapping[str, str]) -> Config:

@@ -1,9 +1,11 @@
 """SIGHUP: every worker is replaced while traffic goes on, and nobody notices."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gateway import sandbox
@@ -76,6 +78,24 @@ def test_a_new_worker_has_the_new_configuration_and_a_bad_one_changes_nothing(tm
             assert (await visitor.ask("GET", "/admin/upstreams"))[0] == 401
             visitor.close()
             await are_gone(process, old)
+
+    asyncio.run(story())
+
+
+def test_new_workers_on_an_open_port_do_not_let_everybody_in_whatever_host_the_file_says(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with serve(tmp_path, "http://127.0.0.1:9", "server: {host: 0.0.0.0}", "--workers", "2") as process:
+            old = process.workers()
+            write_config(tmp_path, "virtual_keys: []")  # on loopback by itself
+            process.signal(signal.SIGHUP)
+            await says(process, "the old ones stay")
+            assert "the listener on 0.0.0.0" in process.said()
+            assert process.workers() == old
+            os.kill(min(old), signal.SIGKILL)  # whoever comes in its place reads the same file
+            await says(process, "ended with status 2; its place is filled again in")
+            async with httpx.AsyncClient(base_url=process.base_url, trust_env=False) as stranger:
+                headers = {"authorization": "Bearer anything", "host": "127.0.0.1"}
+                assert (await stranger.get("/v1/tasks/1", headers=headers)).status_code == 401
 
     asyncio.run(story())
 
