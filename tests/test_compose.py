@@ -191,7 +191,8 @@ def test_the_unit_for_systemd_says_what_the_program_understands() -> None:
         _, serve, _ = command.resolve_command(context, [name])  # type: ignore[attr-defined]  # it is a group
         assert serve is not None
         said = serve.make_context(name, arguments, parent=context).params
-    assert (str(said["config"]), said["workers"]) == ("/etc/reelgate/config.yaml", 2)
+    assert (str(said["config"]), said["workers"]) == ("/etc/reelgate/config.yaml", 2)  # SIGHUP stops a single process
+    assert "\nRestart=always\n" in unit  # should somebody make it one, it comes back with the new configuration
     (stop_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert int(stop_s) > ENDS_WITHIN_S
     assert "ExecReload=/bin/kill -HUP $MAINPID\n" in unit

@@ -5,7 +5,7 @@
     retire    the same in a fleet, where another worker has this one's place: nothing is accepted from now on
     SIGTERM   stop: no new creates, what runs is finished, out within 30 s (CONTRACT section 5); so do SIGINT, and
               SIGHUP, which a terminal sends when it is closed and which would end a process at once (the parent of a
-              fleet takes it for a wish to replace all workers)
+              fleet takes it for a wish to replace all workers; whoever meant that here is told in the log)
     again     hurry: nobody waits for what runs; what is known is written down
 
 Whoever leaves closes no connection but with an answer that says so: one that is closed while its client is already
@@ -13,6 +13,7 @@ speaking answers nothing. What is left when nobody has said anything for a while
 """
 
 import asyncio
+import logging
 import os
 import signal
 import threading
@@ -22,11 +23,17 @@ from typing import Protocol
 
 from gateway.serving.server import Server
 
+log = logging.getLogger("reelgate.serving")
+
 LEFT_QUIET_S = 2.0  # whoever uses its connection at all has used it by then, and was told to open another
 LEFT_WITHIN_S = 30.0  # after that; for downloads that were under way
 HURRY_WITHIN_S = 2.0  # a disk that hangs must not hold whoever was told twice
 _LOOK_S = 0.05
 _FAILED = 1
+_HUNG_UP = (
+    "SIGHUP stops this process, as when its terminal is closed; only the parent of several (server.workers: 2 or more) "
+    "takes it for a wish to reload"
+)
 
 
 class Told(Protocol):
@@ -52,7 +59,7 @@ class Ending:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` asks not to be told
-            loop.add_signal_handler(signal.SIGHUP, self.stop)
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         loop.add_signal_handler(signal.SIGUSR1, self.leave)
 
     def leave(self) -> None:
@@ -73,6 +80,10 @@ class Ending:
         self._server.say_goodbye()
         self._server.stop_accepting()
         self._server.should_exit = True
+
+    def _hang_up(self) -> None:
+        log.warning(_HUNG_UP)
+        self.stop()
 
     def _leave(self, leave_s: float) -> None:
         if self._leaving is None and not self._server.should_exit:

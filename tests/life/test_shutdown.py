@@ -89,6 +89,17 @@ def test_an_idle_gateway_ends_at_once_although_clients_are_connected(number: sig
     asyncio.run(scenario())
 
 
+def test_a_gateway_that_sighup_stops_says_that_it_takes_several_workers_to_reload(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serve(tmp_path, "http://127.0.0.1:9") as process:
+            process.signal(signal.SIGHUP)
+            assert await process.ended() == 0
+            assert process.said().count("SIGHUP stops this process") == 1
+            assert "server.workers: 2 or more" in process.said()
+
+    asyncio.run(scenario())
+
+
 def test_under_nohup_a_gateway_outlives_its_terminal(tmp_path: Path) -> None:
     async def scenario() -> None:
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` leaves it to what it starts
