@@ -271,6 +271,24 @@ def test_storage_that_is_not_ours_is_one_line_and_left_as_it_is(tmp_path: Path) 
     assert stranger.read_bytes() == before
 
 
+def test_an_archive_that_cannot_be_is_one_line_for_check_and_for_serve(tmp_path: Path) -> None:
+    path = write_config(tmp_path, 0)
+    sound = path.read_text("utf-8")
+    (tmp_path / "films").write_text("a file", "utf-8")
+    path.write_text(f"{sound}results: {{archive: {tmp_path}/films}}\n", "utf-8")
+    for command in ("check", "serve"):
+        ended = ask(command, "-c", str(path), cwd=tmp_path)
+        assert ended.exit_code == 2
+        (line,) = ended.stderr.splitlines()
+        assert "results.archive: is not a directory" in line
+    path.write_text(f"{sound}results: {{archive: /proc/films}}\n", "utf-8")  # where nobody may make a directory
+    served = run("serve", "-c", str(path), cwd=tmp_path)
+    assert served.returncode == 1
+    *_, line = served.stderr.splitlines()
+    assert line.startswith("reelgate: results.archive: /proc/films: ")
+    assert "Traceback" not in served.stderr
+
+
 def test_healthcheck_ends_by_what_the_gateway_answers(tmp_path: Path) -> None:
     with answering(200) as well:
         assert ask("healthcheck", "--url", well, cwd=tmp_path).exit_code == 0

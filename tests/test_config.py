@@ -270,6 +270,11 @@ def test_who_was_handed_a_listener_is_judged_by_where_that_one_is(read: Reader) 
     assert (told.host, told.port) == ("127.0.0.1", 7)
 
 
+@pytest.mark.parametrize("archive", ["films", "/nowhere/films", "s3://bucket", "s3://my.bucket-1/films/of us/"])
+def test_an_archive_is_a_directory_that_need_not_be_there_yet_or_a_bucket(read: Reader, archive: str) -> None:
+    assert read(f"{UP}results: {{archive: '{archive}'}}").results.archive == archive
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "'::1'", "'[::1]'", "localhost"])
 def test_a_loopback_host_needs_no_keys(read: Reader, host: str) -> None:
     assert read(f"{UP}server: {{host: {host}}}").server.host == host.strip("'")

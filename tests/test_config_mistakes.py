@@ -43,6 +43,8 @@ CIDR = "write an address range in CIDR form, like 10.0.0.0/8"
 CLOSED = "add a virtual key or an admin_key, or listen on 127.0.0.1"
 OPEN = "would let anyone on the network spend: it is not loopback, and there is no virtual key or admin key"
 STORAGE = "write sqlite:///file.db or postgresql://user:password@host/database"
+FILMS = "write the path of a directory, or s3://bucket/prefix"
+BUCKET = f"{FILMS}; where the store is and its keys come from AWS_* variables"
 WHSEC = "write whsec_ followed by base64, as webhook libraries do"
 HEADER = "use printable ASCII without blanks; look for a line break at its end"
 MOMENT = "write it like 2030-12-31 or 2030-12-31T18:00:00Z"
@@ -130,6 +132,20 @@ MISTAKES: list[tuple[str, str, str, str]] = [  # file, path, what is wrong, the 
     (f"{UP}prices: {{M: {{768: 1}}}}", 'prices["M"][768]', "should be text, found a whole number", TEXT),
     (f"{UP}prices: {{M: {{768p: 1}}}}", 'prices["M"]["768p"]', "is not a resolution and a duration",
      "write it like 768P/6, with - where a model has no choice"),
+    (f"{UP}results: {{archive: s3://}}", "results.archive", "names no bucket", BUCKET),
+    (f"{UP}results: {{archive: s3:///prefix}}", "results.archive", "names no bucket", BUCKET),
+    (f"{UP}results: {{archive: 's3://key:secret@bucket'}}", "results.archive", "names no bucket", BUCKET),
+    (f"{UP}results: {{archive: s3:bucket}}", "results.archive",
+     "is neither a directory nor a bucket that can be used", FILMS),
+    (f"{UP}results: {{archive: gs://bucket}}", "results.archive",
+     "is neither a directory nor a bucket that can be used", FILMS),
+    (f"{UP}results: {{archive: 's3://bucket/prefix?region=x'}}", "results.archive", "holds a query or a fragment",
+     "end the prefix before `?` or `#`"),
+    (f"{UP}results: {{archive: {__file__}}}", "results.archive",
+     "is not a directory, or below something that is none", FILMS),
+    (f"{UP}results: {{archive: {__file__}/films}}", "results.archive",
+     "is not a directory, or below something that is none", FILMS),
+    (f"{UP}results: {{archive: ''}}", "results.archive", "is empty", "write a text or leave it out"),
     (f"{UP}prices: {{M: {{768P/6: 0.0000001}}}}", PRICE, "is not an amount of money", AMOUNT),
     (f"{UP}prices: {{M: {{768P/6: -1}}}}", PRICE, "is not an amount of money", AMOUNT),
     (f"{UP}prices: {{M: {{768P/6: '1e999999'}}}}", PRICE, "is not an amount of money", AMOUNT),

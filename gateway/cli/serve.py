@@ -12,6 +12,7 @@ import typer
 
 from gateway import logs, serving
 from gateway.app import Gateway, gateway
+from gateway.archive import ArchiveFailed
 from gateway.cli.endings import fail
 from gateway.cli.numbers import port_option
 from gateway.cli.options import ConfigOption, read_config, refuse, refuse_unknown_providers
@@ -60,6 +61,8 @@ def serve(
         fail(f"storage: {error}")
     except StorageDown as error:
         fail(f"storage: {settings.storage.kind} at storage.url cannot be used: {_cause(error)}")
+    except ArchiveFailed as error:
+        fail(f"results.archive: {error}")
     except OSError as error:
         fail(f"cannot listen on {settings.server.host}:{settings.server.port}: {error.strerror or error}")
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from gateway.bounds import Most
 from gateway.config.values import (
     Amount,
+    Archive,
     BaseUrl,
     Count,
     Currency,
@@ -198,7 +199,7 @@ class Results(Section):
 
     links: Literal["auto", "upstream", "gateway"] = "auto"
     link_ttl_s: Count = 86_400
-    archive: Annotated[str, Field(min_length=1)] | None = None
+    archive: Archive | None = None
     keep_s: Seconds | None = None
 
 

@@ -6,10 +6,12 @@ and never hold the value itself, because a secret may have been put in the wrong
 
 import base64
 import binascii
+import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from gateway.structs import Struct
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 _URL_CHARACTERS = re.compile(r"[!-~]+")
 _HEADER_CHARACTERS = re.compile(r"[!-~]+")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -173,6 +176,25 @@ def _storage_url(value: object) -> Secret:
     return secret
 
 
+def _archive(text: str) -> str:
+    """A directory, which is made where there is none, or a bucket. What can be seen to be neither is refused here:
+    `gateway.archive` would find it when everything else is open already."""
+    fix = "write the path of a directory, or s3://bucket/prefix"
+    if "://" in text or text.casefold().startswith("s3:"):
+        bucket, _, prefix = text.removeprefix("s3://").partition("/")
+        if not text.startswith("s3://"):
+            raise refusal("is neither a directory nor a bucket that can be used", fix)
+        if not _BUCKET.fullmatch(bucket):
+            raise refusal("names no bucket", f"{fix}; where the store is and its keys come from AWS_* variables")
+        if "?" in prefix or "#" in prefix:
+            raise refusal("holds a query or a fragment", "end the prefix before `?` or `#`")
+        return text
+    path = Path(text)
+    if any(os.path.lexists(above) and not os.path.isdir(above) for above in (path, *path.parents)):  # noqa: PTH112 - a Path raises where it may not look
+        raise refusal("is not a directory, or below something that is none", fix)
+    return text
+
+
 def _signing_secret(value: object) -> Secret:
     secret = _secret(value)
     prefix, encoded = secret.reveal()[: len(SIGNING_PREFIX)], secret.reveal()[len(SIGNING_PREFIX) :]
@@ -213,6 +235,7 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Amount = Annotated[int, BeforeValidator(_micros, json_schema_input_type=float | str)]
+Archive = Annotated[str, Field(min_length=1), AfterValidator(_archive)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network, json_schema_input_type=str)]
 Moment = Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
