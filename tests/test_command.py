@@ -296,9 +296,25 @@ def test_healthcheck_ends_by_what_the_gateway_answers(tmp_path: Path) -> None:
     with answering(503) as ill:
         ended = ask("healthcheck", "--url", ill, cwd=tmp_path)
         assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
-    for nobody in (well, "not an address"):
-        ended = ask("healthcheck", "--url", nobody, cwd=tmp_path)
-        assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
+    ended = ask("healthcheck", "--url", well, cwd=tmp_path)
+    assert (ended.exit_code, len(ended.stderr.splitlines())) == (1, 1)
+
+
+@pytest.mark.parametrize("command", [("healthcheck", "--url"), ("fetch", "video_1", "--base-url")])
+def test_what_is_no_address_of_a_gateway_is_asked_nothing(command: tuple[str, ...], tmp_path: Path) -> None:
+    *arguments, option = command
+    with answering(200) as well:
+        port = int(well.rpartition(":")[2])
+        # A socket takes a port modulo 65536; a path put behind `?` or `#` never gets anywhere.
+        other = f"http://127.0.0.1:{port + 65536}"
+        for wrong in ("notaurl", "not an address", other, f"{well}?a=1", f"{well}#a", "http://a b", "ftp://a"):
+            for said, env in ((option, {}), ("REELGATE_BASE_URL", {"REELGATE_BASE_URL": wrong})):
+                given = () if env else (option, wrong)
+                ended = ask(*arguments, *given, cwd=tmp_path, env=env)
+                (line,) = ended.stderr.splitlines()
+                assert (ended.exit_code, ended.stdout) == (2, "")
+                assert line.startswith(f"reelgate: {said if arguments == ['healthcheck'] else option}: ")
+        assert ask("healthcheck", "--url", f" {well}/v1/ ", cwd=tmp_path).exit_code == 0
 
 
 def test_the_demo_makes_a_film_in_every_dialect(tmp_path: Path) -> None:

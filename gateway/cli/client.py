@@ -80,10 +80,7 @@ class Gateway:
 
     def __init__(self, base_url: str, api_key: str | None) -> None:
         """Raises ValueError for an address or a key that cannot be one."""
-        self.base_url = base_url.strip().rstrip("/").removesuffix("/v1")
-        host = _host_of(self.base_url)
-        if not host:
-            raise ValueError(f"--base-url: {base_url!r} is no address; it must be like {BASE_URL}")
+        self.base_url, host = address(base_url, "--base-url")
         token = (api_key or "").strip() or NO_KEY
         if not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("--api-key: a key has no blanks and only ASCII characters")
@@ -151,6 +148,18 @@ def _translated(base_url: str) -> Iterator[None]:
         raise NoAnswer(f"{base_url} {what} ({error or type(error).__name__})", was_sent=not nothing_sent) from None
 
 
+def address(base_url: str, option: str) -> tuple[str, str]:
+    """A gateway's address without the `/v1` that some clients are given, and its host. Raises ValueError, in words
+    about the `option` that says it, for what is none."""
+    text = base_url.strip().rstrip("/").removesuffix("/v1")
+    host = _host_of(text)
+    if not host:
+        raise ValueError(f"{option}: {base_url!r} is no address; it must be like {BASE_URL}")
+    if "?" in text or "#" in text:  # every path is put behind it
+        raise ValueError(f"{option}: {base_url!r} holds a query or a fragment; end it before `?` or `#`")
+    return text, host
+
+
 def is_task_id(word: str) -> bool:
     """Whether a word can be a task's id: it stands in paths, and in the names of files."""
     return _TASK_ID.fullmatch(word) is not None
@@ -174,11 +183,11 @@ def _glimpse(response: httpx.Response) -> str:
     return " ".join(response.text[:_WORDS_MAX].split()) or "nothing"
 
 
-def _host_of(address: str) -> str | None:
+def _host_of(text: str) -> str | None:
     """None for what is no address."""
     with suppress(ValueError):  # a port above 65535, which a socket would take for another, or half a bracket
-        parts = urlsplit(address)
-        if parts.scheme in ("http", "https") and parts.port != 0:
+        parts = urlsplit(text)
+        if parts.scheme in ("http", "https") and parts.port != 0 and not any(map(str.isspace, text)):
             return parts.hostname
     return None
 

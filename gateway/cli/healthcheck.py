@@ -6,7 +6,10 @@ from typing import Annotated
 import httpx
 import typer
 
-from gateway.cli.endings import fail
+from gateway.cli.client import BASE_URL, address
+from gateway.cli.endings import fail, misused
+
+_VARIABLE = "REELGATE_BASE_URL"
 
 
 def healthcheck(
@@ -15,7 +18,11 @@ def healthcheck(
     ] = None,
 ) -> None:
     """End with 0 if the gateway answers that it is alive."""
-    base_url = (url or os.environ.get("REELGATE_BASE_URL") or "http://127.0.0.1:8080").rstrip("/")
+    said = url or os.environ.get(_VARIABLE) or BASE_URL
+    try:
+        base_url, _ = address(said, "--url" if url else _VARIABLE)
+    except ValueError as error:
+        misused(str(error))
     try:
         response = httpx.get(f"{base_url}/healthz", timeout=5, trust_env=False)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
