@@ -3,6 +3,7 @@
 Commands that serve run as a person runs them; the others in this process, which saves them a second of imports each.
 """
 
+import asyncio
 import os
 import re
 import shlex
@@ -20,7 +21,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway import __version__
+from gateway import __version__, sandbox, serving
 from gateway.cli import COMMANDS, build
 
 ROOT = Path(__file__).parents[1]
@@ -166,6 +167,29 @@ def test_a_port_that_cannot_be_is_a_usage_error(command: tuple[str, ...], port: 
     assert "'--port'" in line
     assert rule in line
     assert list(tmp_path.iterdir()) == [config]
+
+
+@pytest.mark.parametrize("command", ["serve", "sandbox"])
+def test_an_empty_host_does_not_mean_every_address(command: str, tmp_path: Path) -> None:
+    config = write_config(tmp_path, 0)
+    config.write_text(f"{config.read_text('utf-8')}admin_key: x\n", "utf-8")  # which may listen to the network
+    with taken_port() as port:  # so that a host which is let through ends, too
+        ended = ask(command, "--host", "", "--port", str(port), cwd=tmp_path)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert "'--host'" in line
+    assert "127.0.0.1" in line
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_ipv6_may_be_written_as_in_an_address(host: str) -> None:
+    async def story() -> None:
+        with serving.bind(host, 0) as listener:
+            assert serving.address_of(listener).startswith("http://[::1]:")
+        async with sandbox.running(host) as address:
+            assert address.startswith("http://[::1]:")
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "-inf", "1e400", "x"])

@@ -2,15 +2,14 @@
 
 from typing import Annotated
 
-import typer
-
 from gateway import sandbox as simulated
 from gateway.cli.endings import fail
+from gateway.cli.hosts import host_option
 from gateway.cli.numbers import SpeedOption, port_option
 
 
 def sandbox(
-    host: Annotated[str, typer.Option(help="Listen here.")] = "127.0.0.1",
+    host: Annotated[str, host_option("Listen here.")] = "127.0.0.1",
     port: Annotated[int, port_option("Listen on this port")] = 8090,
     speed: SpeedOption = 1.0,
 ) -> None:

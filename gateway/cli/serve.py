@@ -14,6 +14,7 @@ from gateway import logs, serving
 from gateway.app import Gateway, gateway
 from gateway.archive import ArchiveFailed
 from gateway.cli.endings import fail
+from gateway.cli.hosts import host_option
 from gateway.cli.numbers import port_option
 from gateway.cli.options import ConfigOption, read_config, refuse, refuse_unknown_providers
 from gateway.config import Config, ConfigError, inherit, override
@@ -35,7 +36,7 @@ class Level(StrEnum):
 
 def serve(
     config: ConfigOption = None,
-    host: Annotated[str | None, typer.Option(help="Listen here instead of server.host.")] = None,
+    host: Annotated[str | None, host_option("Listen here instead of server.host.")] = None,
     port: Annotated[int | None, port_option("Listen on this port instead of server.port")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Run so many processes instead of server.workers.")] = None,
     log_level: Annotated[Level, typer.Option(help="The least serious records that are logged.")] = Level.INFO,

@@ -126,6 +126,8 @@ async def _end(state: ServerState) -> None:
 def _bind(host: str, port: int) -> socket.socket:
     """Bound before anything starts, so that the port is known and a taken one is the caller's OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if family == socket.AF_INET6:
+        host = host.strip("[]")  # in which it stands in an address, and so some write it here
     # The protocol is named because asyncio switches Nagle's algorithm off only where it knows that it is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -139,5 +141,5 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _base_url(host: str, listener: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
+    shown = f"[{host.strip('[]')}]" if ":" in host else host
     return f"http://{shown}:{listener.getsockname()[1]}"

@@ -83,6 +83,8 @@ def bind_several(host: str, port: int, count: int) -> list[socket.socket]:
 
 def _bound(host: str, port: int, *, shares: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if family == socket.AF_INET6:
+        host = host.strip("[]")  # in which it stands in an address, and so some write it here
     # The protocol is named because asyncio switches Nagle's algorithm off only where it knows that it is TCP; with it
     # on, an answer in two writes waits 40 ms for the client's delayed acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
