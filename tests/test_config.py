@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from sqlalchemy import make_url
 
 from gateway.config import Config, ConfigError, find, from_environment, inherit, json_schema, load, override
 from gateway.config.shape import SHAPE, Branch, Items, Shape, Table
@@ -268,6 +269,25 @@ def test_who_was_handed_a_listener_is_judged_by_where_that_one_is(read: Reader) 
     assert inherit(read(vk("id: a, value: b")), "0.0.0.0").server.host == "0.0.0.0"
     told = inherit(read(f"{UP}admin_key: x\nserver: {{host: 0.0.0.0, port: 7}}"), "127.0.0.1").server
     assert (told.host, told.port) == ("127.0.0.1", 7)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///reelgate.db",
+        "sqlite:////var/lib/a b/reelgate.db",
+        "postgresql:///films",
+        "postgresql://h/films",
+        "postgresql://u:p%40w/x?y@h:5432/films?sslmode=require&application_name=a@b",
+        "postgresql://u:p@[::1]:5432/films",
+        "postgresql://u@/films?host=/run/postgresql",
+    ],
+)
+def test_storage_is_a_file_or_a_database(read: Reader, url: str) -> None:
+    assert read(f"{UP}storage: {{url: '{url}'}}").storage.url.reveal() == url
+    database = make_url(url)  # whose words they are: what is let through, it can read
+    assert database.database
+    assert "@" not in (database.host or "")
 
 
 @pytest.mark.parametrize("archive", ["films", "/nowhere/films", "s3://bucket", "s3://my.bucket-1/films/of us/"])

@@ -45,6 +45,8 @@ OPEN = "would let anyone on the network spend: it is not loopback, and there is 
 STORAGE = "write sqlite:///file.db or postgresql://user:password@host/database"
 FILMS = "write the path of a directory, or s3://bucket/prefix"
 BUCKET = f"{FILMS}; where the store is and its keys come from AWS_* variables"
+FILE = "write sqlite:///file.db, or sqlite:////folder/file.db for a path from the root"
+DATABASE = "write postgresql://user:password@host/database"
 WHSEC = "write whsec_ followed by base64, as webhook libraries do"
 HEADER = "use printable ASCII without blanks; look for a line break at its end"
 MOMENT = "write it like 2030-12-31 or 2030-12-31T18:00:00Z"
@@ -132,6 +134,19 @@ MISTAKES: list[tuple[str, str, str, str]] = [  # file, path, what is wrong, the 
     (f"{UP}prices: {{M: {{768: 1}}}}", 'prices["M"][768]', "should be text, found a whole number", TEXT),
     (f"{UP}prices: {{M: {{768p: 1}}}}", 'prices["M"]["768p"]', "is not a resolution and a duration",
      "write it like 768P/6, with - where a model has no choice"),
+    (f"{UP}storage: {{url: 'sqlite:file.db'}}", "storage.url", "is not storage that can be used", STORAGE),
+    (f"{UP}storage: {{url: 'sqlite://reelgate.db'}}", "storage.url", "lacks a slash: a file stands after three", FILE),
+    (f"{UP}storage: {{url: 'sqlite:///:memory:'}}", "storage.url",
+     "is no file, and tasks must outlive the process", FILE),
+    (f"{UP}storage: {{url: 'sqlite://'}}", "storage.url", "is no file, and tasks must outlive the process", FILE),
+    (f"{UP}storage: {{url: 'sqlite:///a.db?mode=ro'}}", "storage.url",
+     "holds options after `?`, of which SQLite's are none", "end the address before `?`"),
+    (f"{UP}storage: {{url: 'postgresql://u:p@h'}}", "storage.url", "names no database", DATABASE),
+    (f"{UP}storage: {{url: 'postgresql://u:p@h/?sslmode=require'}}", "storage.url", "names no database", DATABASE),
+    (f"{UP}storage: {{url: 'postgresql://u:p@w@h/d'}}", "storage.url", "holds a second @, most often of the password",
+     "write it as %40 there (and % as %25)"),
+    (f"{UP}storage: {{url: 'postgresql://h:x/d'}}", "storage.url", "names a port that is no number",
+     "write host:5432 or only host; in a password, a colon is %3A and a slash %2F"),
     (f"{UP}results: {{archive: s3://}}", "results.archive", "names no bucket", BUCKET),
     (f"{UP}results: {{archive: s3:///prefix}}", "results.archive", "names no bucket", BUCKET),
     (f"{UP}results: {{archive: 's3://key:secret@bucket'}}", "results.archive", "names no bucket", BUCKET),

@@ -28,6 +28,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
 _URL_CHARACTERS = re.compile(r"[!-~]+")
 _HEADER_CHARACTERS = re.compile(r"[!-~]+")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+# What stands after postgresql://, divided as SQLAlchemy does.
+_DATABASE = re.compile(
+    r"(?:[^:/]*(?::[^@]*)?@)?(?P<host>\[[^/?]+\]|[^/:?]*)(?::(?P<port>[^/?]*))?(?:/(?P<database>[^?]*))?(?:\?.*)?"
+)
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -169,11 +173,38 @@ def _digest(value: object) -> str | None:
 
 
 def _storage_url(value: object) -> Secret:
+    """What `gateway.store` would refuse for its text alone, when a gateway is opened, is refused here."""
     secret = _secret(value)
-    if not secret.reveal().startswith(("sqlite:", "postgresql:")):
+    scheme, found, rest = secret.reveal().partition("://")
+    if not found or scheme not in ("sqlite", "postgresql"):
         fix = "write sqlite:///file.db or postgresql://user:password@host/database"
         raise refusal("is not storage that can be used", fix)
+    if scheme == "sqlite":
+        _refuse_unusable_file(rest)
+    else:
+        _refuse_unusable_database(rest)
     return secret
+
+
+def _refuse_unusable_file(rest: str) -> None:
+    fix = "write sqlite:///file.db, or sqlite:////folder/file.db for a path from the root"
+    if rest in ("", "/", "/:memory:"):
+        raise refusal("is no file, and tasks must outlive the process", fix)
+    if not rest.startswith("/"):
+        raise refusal("lacks a slash: a file stands after three", fix)
+    if "?" in rest:
+        raise refusal("holds options after `?`, of which SQLite's are none", "end the address before `?`")
+
+
+def _refuse_unusable_database(rest: str) -> None:
+    match = _DATABASE.fullmatch(rest)
+    if match is None or not match["database"]:
+        raise refusal("names no database", "write postgresql://user:password@host/database")
+    if "@" in match["host"]:
+        raise refusal("holds a second @, most often of the password", "write it as %40 there (and % as %25)")
+    if match["port"] is not None and not match["port"].isdecimal():
+        fix = "write host:5432 or only host; in a password, a colon is %3A and a slash %2F"
+        raise refusal("names a port that is no number", fix)
 
 
 def _archive(text: str) -> str:
