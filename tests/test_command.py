@@ -359,6 +359,21 @@ def test_the_demo_makes_a_film_in_every_dialect(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_the_demo_says_why_a_folder_does_not_suit_before_it_makes_a_film(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "reelgate-demo").write_text("a diary", "utf-8")
+    (tmp_path / "folder" / "reelgate-demo" / "toapis.mp4").mkdir(parents=True)
+    for folder, why in (
+        (tmp_path / "file", "it is there and no folder"),
+        (tmp_path / "folder", "toapis.mp4 is a folder there"),
+        (Path("/proc"), "No such file or directory"),  # where nobody may make a folder
+    ):
+        ended = run("demo", "--once", "--port", "0", cwd=folder)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        (line,) = ended.stderr.splitlines()
+        assert line.startswith(f"reelgate: the films cannot be kept in {folder / 'reelgate-demo'}: {why}; run ")
+
+
 def test_the_lines_that_the_demo_prints_work_as_they_stand(tmp_path: Path) -> None:
     printed = ""
     with subprocess.Popen(

@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
+import os
 import secrets
 import socket
 import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,7 +109,7 @@ def demo(
 ) -> None:
     """Send one film through every client dialect, with no account and no network."""
     logs.set_up("warning")
-    FOLDER.mkdir(exist_ok=True)
+    _make_folder()
     console = Console()
     try:
         serving.run(_demo(console, once=once, port=port))
@@ -116,9 +117,26 @@ def demo(
         console.print(f"[red]failed[/]  {error}")
         raise typer.Exit(FAILED) from None
     except OSError as error:
-        fail(f"cannot listen on port {port}: {error.strerror or error}")
+        fail(f"the demo cannot go on: {error}")
     except KeyboardInterrupt:
         console.print("bye")
+
+
+def _make_folder() -> None:
+    """Where the films go; found out before the first is made."""
+    why = None
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        if taken := [target for target in map(_target, CLIENTS) if target.is_dir()]:
+            why = f"{taken[0].name} is a folder there"
+        elif not os.access(FOLDER, os.W_OK):
+            why = "nothing can be written there"
+    except FileExistsError:
+        why = "it is there and no folder"
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why is not None:
+        fail(f"the films cannot be kept in {FOLDER.absolute()}: {why}; run the demo in a folder of your own")
 
 
 async def _demo(console: Console, *, once: bool, port: int | None) -> None:
@@ -140,12 +158,13 @@ async def _demo(console: Console, *, once: bool, port: int | None) -> None:
 
 def _listener(port: int | None) -> socket.socket:
     """On the usual port if that is free and no other was asked for."""
-    if port is not None:
-        return serving.bind("127.0.0.1", port)
+    if port is None:
+        with suppress(OSError):
+            return serving.bind("127.0.0.1", PREFERRED_PORT)
     try:
-        return serving.bind("127.0.0.1", PREFERRED_PORT)
-    except OSError:
-        return serving.bind("127.0.0.1", 0)
+        return serving.bind("127.0.0.1", port or 0)
+    except OSError as error:
+        fail(f"cannot listen on port {port or 0}: {error.strerror or error}")
 
 
 def _config(folder: Path, upstream_url: str, key: str, admin_key: str) -> Config:
@@ -225,10 +244,14 @@ async def _make_film(client: Client, frame: str, http: httpx.AsyncClient, bars: 
     film = await http.get(link)
     if film.status_code != 200 or film.content[4:8] != b"ftyp":
         raise DemoFailed(f"{client.dialect}: {link} is no film (status {film.status_code})")
-    target = FOLDER / f"{client.dialect}.mp4"
+    target = _target(client)
     target.write_bytes(film.content)
     bars.update(bar, completed=100, note=f"[green]{target}[/]")
     return task_id
+
+
+def _target(client: Client) -> Path:
+    return FOLDER / f"{client.dialect}.mp4"
 
 
 def _with_frame(value: Any, frame: str) -> Any:
