@@ -142,13 +142,14 @@ def test_what_a_variable_holds_is_not_expanded_again(read: Reader) -> None:
 
 def test_secrets_are_read_from_files_without_their_last_line_break(read: Reader, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("sk-filed\n", "utf-8")
-    place = "{file: '${DIR}/secret'}"
+    (tmp_path / "other").write_text("sk-other\n", "utf-8")
+    place, other = "{file: '${DIR}/secret'}", "{file: '${DIR}/other'}"
     config = read(
-        f"{UP.replace('sk-1', place)}admin_key: {place}\nvirtual_keys: [{{id: a, value: {place}}}]",
+        f"{UP.replace('sk-1', place)}admin_key: {place}\nvirtual_keys: [{{id: a, value: {other}}}]",
         {"DIR": str(tmp_path)},
     )
     assert config.upstreams[0].keys[0].value == config.admin_key == Secret("sk-filed")
-    assert config.virtual_keys[0].digest == sha256(b"sk-filed").hexdigest()
+    assert config.virtual_keys[0].digest == sha256(b"sk-other").hexdigest()
 
 
 def test_words_that_yaml_takes_for_false_are_words_where_off_is_meant(read: Reader) -> None:

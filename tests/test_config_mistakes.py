@@ -47,6 +47,10 @@ FILMS = "write the path of a directory, or s3://bucket/prefix"
 BUCKET = f"{FILMS}; where the store is and its keys come from AWS_* variables"
 FILE = "write sqlite:///file.db, or sqlite:////folder/file.db for a path from the root"
 DATABASE = "write postgresql://user:password@host/database"
+ADMINS = (
+    "is the same key as admin_key",
+    "give it a key of its own: who orders videos would rule over keys and money, too",
+)
 WHSEC = "write whsec_ followed by base64, as webhook libraries do"
 HEADER = "use printable ASCII without blanks; look for a line break at its end"
 MOMENT = "write it like 2030-12-31 or 2030-12-31T18:00:00Z"
@@ -185,6 +189,8 @@ MISTAKES: list[tuple[str, str, str, str]] = [  # file, path, what is wrong, the 
     (vk("id: a, value: null"), "virtual_keys[0].value", "is empty", SECRET),
     (vk("id: a, value: x", "id: b, value: x"), "virtual_keys[1].value", *twice("key")),
     (vk("id: a, value: x", f"id: b, sha256: {sha256(b'x').hexdigest()}"), "virtual_keys[1].sha256", *twice("key")),
+    (f"admin_key: x\n{vk('id: a, value: y', 'id: b, value: x')}", "virtual_keys[1].value", *ADMINS),
+    ("admin_key: x\n" + vk(f"id: a, sha256: {sha256(b'x').hexdigest().upper()}"), "virtual_keys[0].sha256", *ADMINS),
     (vk("id: a, value: x", "id: a, value: y"), "virtual_keys[1].id", *twice("id")),
     (f"{vk('id: a, value: x, team: films')}teams: [{{id: film}}]", "virtual_keys[0].team", "'films' is not a team",
      "did you mean film?"),
@@ -255,6 +261,7 @@ SECRET_PLACES = (
     "upstreams: [{name: e, provider: evolink, base_url: 'https://a.b', keys: [{value: @}]}]",
     UP + "admin_key: @",
     UP + "virtual_keys: [{id: a, value: @}]",
+    UP + "admin_key: @\nvirtual_keys: [{id: a, value: @}]",
     UP + "virtual_keys: [{id: a, value: @}, {id: b, value: @}]",
     UP + "callbacks: {signing_secret: @}",
     UP + "storage: {url: @}",

@@ -49,6 +49,15 @@ def _keys_twice(tree: dict[object, object]) -> Iterator[Finding]:
     yield from _twice(_digests(_entries(tree, "virtual_keys")), "key")
 
 
+def _key_of_the_admin(tree: dict[object, object]) -> Iterator[Finding]:
+    admin_key = tree.get("admin_key")
+    if isinstance(admin_key, Secret):
+        for loc, digest in _digests(_entries(tree, "virtual_keys")):
+            if digest == admin_key.digest():
+                fix = "give it a key of its own: who orders videos would rule over keys and money, too"
+                yield Finding(loc, "is the same key as admin_key", fix)
+
+
 def _keys_without_value(tree: dict[object, object]) -> Iterator[Finding]:
     for loc, key in _entries(tree, "virtual_keys"):
         given = [name for name in ("value", "sha256") if key.get(name) is not None]
@@ -104,6 +113,7 @@ def _polling_reversed(tree: dict[object, object]) -> Iterator[Finding]:
 _RULES: tuple[Callable[[dict[object, object]], Iterator[Finding]], ...] = (
     _names_twice,
     _keys_twice,
+    _key_of_the_admin,
     _keys_without_value,
     _unknown_teams,
     _unknown_passthrough,
