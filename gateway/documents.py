@@ -4,6 +4,9 @@ from typing import Any
 
 import yaml
 
+_MERGE = "tag:yaml.org,2002:merge"
+_MERGED_MAX = 10_000  # in one mapping: ten anchors that merge ten each, ten deep, would fill any memory
+
 
 class DocumentError(ValueError):
     """The text is not the YAML it should be; the message says where and why."""
@@ -18,18 +21,46 @@ def read_yaml(text: str) -> Any:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys, which YAML itself forbids and PyYAML lets the last one win."""
+    """SafeLoader that refuses duplicate keys, which YAML itself forbids and PyYAML lets the last one win.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    What is merged (`<<: *anchor`) is not written there: a mapping may say it otherwise.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._looked_at: set[int] = set()
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put what is merged among what is written. Whoever merges this mapping asks for it before its own turn has
+        come, so it is looked at here, once, while it holds only what is written."""
+        if id(node) in self._looked_at:
+            return
+        self._looked_at.add(id(node))
+        self._refuse_duplicates(node)
+        written = len(node.value)
+        super().flatten_mapping(node)
+        if len(node.value) > max(written, _MERGED_MAX):
+            raise _refused(node, f"more than {_MERGED_MAX} entries are merged here")
+
+    def _refuse_duplicates(self, node: yaml.MappingNode) -> None:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            # No value can be made of the merge key; it is no name either, and one is enough: it takes a list.
+            is_merge = key_node.tag == _MERGE
+            key = key_node.value if is_merge else self.construct_object(key_node, deep=True)
             if isinstance(key, list | dict):
                 continue  # SafeLoader itself refuses an unhashable key, in its own words
+            if key in seen and is_merge:
+                raise _refused(key_node, "<< stands twice; merge several with << and a list of them")
+            if key in seen and not isinstance(key, str):  # 1, 1.0 and true are one key, whatever the file calls them
+                raise _refused(key_node, "a number, true or false stands twice as a name; put names in quotes")
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
+                raise _refused(key_node, f"{key!r} stands twice")
             seen.add(key)
-        return super().construct_mapping(node, deep)
+
+
+def _refused(node: yaml.Node, why: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, why, node.start_mark)
 
 
 def _where_and_why(error: yaml.YAMLError) -> str:
