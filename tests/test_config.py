@@ -236,6 +236,13 @@ def test_a_named_file_that_does_not_exist_is_a_mistake_whatever_the_environment_
     assert caught.value.lines() == ["none.yaml: there is no such file; check -c and REELGATE_CONFIG"]
 
 
+def test_a_link_that_leads_nowhere_is_a_file_that_is_missing_and_not_none(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").symlink_to(tmp_path / "mounted-later.yaml")
+    with pytest.raises(ConfigError) as caught:
+        find(None, {"EVOLINK_API_KEY": "x"}, tmp_path)
+    assert caught.value.lines() == ["config.yaml: is a link to a file that is not there; mend the link, or remove it"]
+
+
 def test_keys_in_the_environment_start_their_upstreams_on_the_public_addresses() -> None:
     config = from_environment({"EVOLINK_API_KEY": "e", "TOAPIS_API_KEY": "t", "MINIMAX_API_KEY": "${m}"})
     assert [(item.name, item.provider, item.base_url, item.keys[0].value.reveal()) for item in config.upstreams] == [

@@ -4,6 +4,7 @@ A file that was named must be there. Only when nothing was named and there is no
 variables of the providers start their upstreams on their public addresses.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,7 +37,7 @@ def find(option: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
     named = option
     if named is None and environ.get(VARIABLE):
         named = Path(environ[VARIABLE])
-    if named is None and (cwd / DEFAULT_FILE).exists():
+    if named is None and os.path.lexists(cwd / DEFAULT_FILE):  # a link that leads nowhere was meant to be one
         named = Path(DEFAULT_FILE)
     if named is None:
         return from_environment(environ)
@@ -88,7 +89,7 @@ def _read(path: Path, label: str, environ: Mapping[str, str]) -> Config:
     try:
         tree = read_yaml(path.read_text("utf-8-sig"))
     except FileNotFoundError:
-        findings.append(Finding((), "there is no such file", f"check -c and {VARIABLE}"))
+        findings.append(_not_there(path))
     except OSError as error:
         findings.append(Finding((), f"cannot be read ({error.strerror})", "check what it is and who may read it"))
     except UnicodeDecodeError:
@@ -100,6 +101,12 @@ def _read(path: Path, label: str, environ: Mapping[str, str]) -> Config:
     if findings:
         raise _error(label, findings)
     return _build({} if tree is None else tree, label, environ)
+
+
+def _not_there(path: Path) -> Finding:
+    if path.is_symlink():
+        return Finding((), "is a link to a file that is not there", "mend the link, or remove it")
+    return Finding((), "there is no such file", f"check -c and {VARIABLE}")
 
 
 def _build(tree: object, label: str, environ: Mapping[str, str]) -> Config:
