@@ -39,6 +39,7 @@ from gateway.config.values import (
 )
 from gateway.secret import Secret
 
+LINK_TTL_S_MAX = 315_360_000  # ten years: no link is wanted for longer, and it says its end in at most twelve digits
 _EVOLINK_HOST = "api.evolink.ai"
 _EVOLINK_FILES = "https://files-api.evolink.ai"
 
@@ -198,7 +199,7 @@ class Results(Section):
     """How finished videos are handed out and kept."""
 
     links: Literal["auto", "upstream", "gateway"] = "auto"
-    link_ttl_s: Count = 86_400
+    link_ttl_s: Annotated[Count, Field(le=LINK_TTL_S_MAX)] = 86_400
     archive: Archive | None = None
     keep_s: Seconds | None = None
 
