@@ -455,3 +455,23 @@ def test_a_gateway_that_is_away_for_a_moment_is_asked_again(tmp_path: Path, monk
         assert ended.exit_code == 0, ended.output
         assert "processing" in ended.stderr
         assert len(gateway.asked) == len(polls) + 1
+
+
+def test_whoever_waits_for_a_gateway_that_does_not_answer_is_told_once_of_each_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.cli.following.PAUSE_S", 0.0)
+    away = (503, {"error": {"message": "the gateway is shutting down", "code": 503}})
+    polls = (away, away, away, (200, {"status": "processing", "progress": 40}), away, (200, {"status": "completed"}))
+    with fake(polls=polls) as gateway:
+        ended = ask("fetch", TASK, "--base-url", gateway.base_url, cwd=tmp_path)
+        assert ended.exit_code == 0, ended.output
+        assert ended.stderr.count("the gateway is shutting down; it is asked again for 5 minutes") == 2
+    monkeypatch.setattr("gateway.cli.following.GIVE_UP_S", 2.0)
+    monkeypatch.setattr("gateway.cli.following.PAUSE_S", 0.1)
+    silent = ask("fetch", TASK, "--force", "--base-url", "http://127.0.0.1:1", cwd=tmp_path)
+    told, *_, end = silent.stderr.splitlines()
+    assert "http://127.0.0.1:1 does not answer" in told
+    assert "asked again for" in told
+    assert end.startswith("reelgate: http://127.0.0.1:1 does not answer")
+    assert silent.stderr.count("asked again for") == 1

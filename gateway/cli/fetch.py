@@ -98,7 +98,7 @@ def bring(errand: Errand, gateway: Gateway) -> None:
     screen = Screen(errand.console, errand.task_id)
     try:
         with screen:
-            last = follow(gateway, errand.task_id, _noting(errand, screen.tell))
+            last = follow(gateway, errand.task_id, _noting(errand, screen.tell), screen.worry)
         if last.get("status") == "failed":
             _tell_failure(errand, last)
         target = target_of(errand.task_id, errand.out)

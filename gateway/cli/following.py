@@ -29,8 +29,13 @@ SUBMISSIONS: Mapping[str, str] = {
 }
 
 
-def follow(gateway: Gateway, task_id: str, tell: Callable[[Mapping[str, Any]], None]) -> Mapping[str, Any]:
-    """The last answer about a task; every answer until then is told.
+def follow(
+    gateway: Gateway,
+    task_id: str,
+    tell: Callable[[Mapping[str, Any]], None],
+    worry: Callable[[NoAnswer | Declined], None],
+) -> Mapping[str, Any]:
+    """The last answer about a task; every answer until then is told, and why there is none for now.
 
     Raises Declined for a task that there is not, NoAnswer where the gateway has been silent for too long.
     """
@@ -42,6 +47,7 @@ def follow(gateway: Gateway, task_id: str, tell: Callable[[Mapping[str, Any]], N
         except (NoAnswer, Declined) as error:
             if not _may_pass(error) or time.monotonic() - heard_at > GIVE_UP_S:
                 raise
+            worry(error)
             pause_s = getattr(error, "retry_after_s", None) or PAUSE_S
         else:
             heard_at = time.monotonic()
@@ -63,6 +69,7 @@ class Screen:
         self.console = console
         self.task_id = task_id
         self._said = ""
+        self._is_worried = False
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -81,6 +88,7 @@ class Screen:
 
     def tell(self, answer: Mapping[str, Any]) -> None:
         """Show how far the task is, and say once what there is to know of its submission."""
+        self._is_worried = False
         submission = str(answer.get("submission") or "")
         words = SUBMISSIONS.get(submission) or str(answer.get("status"))
         if words != self._said:
@@ -88,6 +96,13 @@ class Screen:
             if submission or self._progress.disable:
                 self.console.print(f"{self.task_id}: {shown(words)}", soft_wrap=True)
         self._progress.update(self._bar, completed=_percent(answer), note=_note(answer, submission))
+
+    def worry(self, error: Exception) -> None:
+        """Say that no answer comes for now, once until one does: whoever waits wants to know for what."""
+        if not self._is_worried:
+            self._is_worried = True
+            words = f"{shown(error)}; it is asked again for {GIVE_UP_S / 60:.0f} minutes (Ctrl-C ends this)"
+            self.console.print(words, soft_wrap=True)
 
     def downloading(self) -> AbstractContextManager[Callable[[int, int | None], None]]:
         """A bar for the film itself."""
