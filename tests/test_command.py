@@ -237,6 +237,13 @@ def test_check_finds_the_example_sound(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # it only looks
 
 
+def test_an_output_that_knows_no_dash_gets_a_question_mark(tmp_path: Path) -> None:
+    config = write_config(tmp_path, 0)
+    ended = run("check", "-c", str(config), cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert " ? " in ended.stdout
+
+
 def test_a_broken_file_is_a_line_for_every_mistake(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(BROKEN, "utf-8")
     checked, served = ask("check", cwd=tmp_path), run("serve", cwd=tmp_path)

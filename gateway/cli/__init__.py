@@ -1,6 +1,7 @@
 """The command `reelgate`: one file per noun. Exit status: 0 done, 1 failed, 2 usage or configuration error."""
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,8 @@ def main() -> None:
         from gateway.fleet import parent
 
         sys.exit(parent.run(task))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")  # to an output that has no dash, a dash is no reason to end
     if any(name.endswith("_COMPLETE") for name in os.environ):
         _built(completable(os.environ))()
     wanted = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
