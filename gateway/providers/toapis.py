@@ -105,8 +105,9 @@ async def poll(upstream_id: str, site: Site, send: Send) -> Look:
         body.get("status"),
         _STATUS,
         progress=body.get("progress"),
-        # The page's samples read `result.url` from a body that has `result.data[].url`.
-        links=[*(members(film).get("url") for film in items(result.get("data"))), result.get("url")],
+        # The page contradicts itself: its body has the link in `result.data[]`, its samples read `url` off the whole
+        # answer, which they call `result` (FACTS 2.2). Inside `result` is where that name misleads to.
+        links=[*(members(film).get("url") for film in items(result.get("data"))), body.get("url"), result.get("url")],
         failure=(error.get("code"), error.get("message")),
     )
 
