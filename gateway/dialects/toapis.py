@@ -129,7 +129,7 @@ def render_created(task: Task) -> dict[str, Any]:
 
 
 def render_task(task: Task, view: View) -> dict[str, Any]:
-    """The answer to a poll (FACTS 2.2)."""
+    """The answer to a poll (FACTS 2.2). The page's body has the link in `result`, its samples read it off the top."""
     body = {**_head(task), **speaking.failure(task, _ROWS)}
     if view.is_estimate:
         body["metadata"] = speaking.estimate(view)
@@ -140,6 +140,8 @@ def render_task(task: Task, view: View) -> dict[str, Any]:
             body["expires_at"] = view.link_expires_at
         films = [] if view.link is None else [{"url": view.link, "format": "mp4"}]
         body["result"] = {"type": "video", "data": films}
+        if view.link is not None:
+            body["url"] = view.link
     return body
 
 

@@ -142,6 +142,7 @@ POLLS: dict[str, dict[str, Any]] = {
         "completed_at": 1757169800,
         "expires_at": 1757256200,
         "result": {"type": "video", "data": [{"url": LINK, "format": "mp4"}]},
+        "url": LINK,  # where the page's own samples read it
     },
     "failed": {**HEAD, "status": "failed", "progress": 50, "error": ERROR},
     "refused": {**HEAD, "status": "failed", "progress": 0, "error": ERROR},
@@ -156,7 +157,7 @@ def test_a_poll_is_answered_in_the_shape_of_the_status_page(state: str) -> None:
 
 @pytest.mark.parametrize("state", POLLS)
 def test_a_create_is_answered_with_the_task_as_it_stands_and_empty_metadata(state: str) -> None:
-    later = {"completed_at", "expires_at", "result"}
+    later = {"completed_at", "expires_at", "result", "url"}
     expected = {name: value for name, value in POLLS[state].items() if name not in later}
     assert toapis.render_created(make_task(state)) == {**expected, "metadata": {}}
 
@@ -164,7 +165,7 @@ def test_a_create_is_answered_with_the_task_as_it_stands_and_empty_metadata(stat
 def test_a_completed_task_whose_link_is_gone_has_no_data() -> None:
     body = toapis.render_task(make_task("completed", finished_at=None), View())
     assert body["result"] == {"type": "video", "data": []}
-    assert not {"expires_at", "completed_at"} & set(body)
+    assert not {"expires_at", "completed_at", "url"} & set(body)
 
 
 @pytest.mark.parametrize(

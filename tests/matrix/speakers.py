@@ -189,6 +189,7 @@ def _understand_toapis(answer: Any) -> Told:
         assert film["format"] == "mp4"
         assert answer["created_at"] <= answer["completed_at"] < answer["expires_at"]
         link = film["url"]
+        assert answer["url"] == link
     return Told(
         id=answer["id"],
         word=answer["status"],

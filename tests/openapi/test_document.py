@@ -108,6 +108,13 @@ def test_answers_about_a_task_and_errors_of_a_film_are_told_with_their_headers()
             assert set(answers["416"].get("content", {})) == (set() if method == "HEAD" else {"application/json"})
 
 
+def test_a_poll_of_toapis_tells_the_film_in_both_places_of_the_vendors_page() -> None:
+    answer = WHOLE["components"]["schemas"]["ToapisReadAnswer"]
+    film = answer["properties"]["result"]["properties"]["data"]["items"]["properties"]["url"]
+    assert answer["properties"]["url"] == film
+    assert "url" not in answer["required"]
+
+
 def test_it_needs_no_key_and_tells_no_secret(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, f"admin_key: {ADMIN_KEY}\n") as opened:
