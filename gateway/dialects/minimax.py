@@ -191,11 +191,14 @@ def _http_status(error: GatewayError) -> int:
 
 
 def _outcome(task: Task) -> dict[str, Any]:
-    """0 for all that goes well; a failed generation is told apart by what it showed (CONTRACT section 4)."""
+    """0 for all that goes well; a failed generation is told apart by what it showed, and a task that no upstream
+    accepted by what its create would have been answered with (CONTRACT section 4)."""
     error = speaking.failure(task).get("error")
     if error is None:
         return _base_resp()
-    code = _SENSITIVE_OUTPUT if error["code"] in _CONTENT_FAILURES else _UNKNOWN_ERROR
+    of_a_generation = _SENSITIVE_OUTPUT if error["code"] in _CONTENT_FAILURES else _UNKNOWN_ERROR
+    was_accepted = task.upstream_id is not None
+    code = of_a_generation if was_accepted else _ROWS.get(error["code"], of_a_generation)
     return _base_resp(code, error["message"])
 
 

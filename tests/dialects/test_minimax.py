@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from gateway import errors
 from gateway.dialects import minimax
-from gateway.dialects.speaking import FileDialect, View
+from gateway.dialects.speaking import Action, FileDialect, View
 from gateway.video import Balance, Failure, Mode, VideoRequest
 from tests.dialects.factory import ID, LINK, WORD, make_task, parse, problems, understood
 
@@ -193,9 +194,34 @@ def test_a_size_is_told_only_where_it_is_known(
     ],
 )
 def test_a_film_refused_for_what_it_shows_is_told_apart_from_other_failures(code: str, number: int) -> None:
-    body = minimax.render_task(make_task("failed", failure=Failure(code, "no film")), View())
+    task = make_task("failed", failure=Failure(code, "no film"), upstream_id="106916112212032")
+    body = minimax.render_task(task, View())
     assert body["status"] == "Fail"
     assert body["base_resp"] == {"status_code": number, "status_msg": "no film"}
+
+
+REFUSALS = (errors.ContentRejected, errors.BadCall, errors.KeyBusy, errors.Misconfigured, errors.Overloaded)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("state", ["refused", "failed"])
+def test_a_refusal_after_the_answer_has_the_number_that_the_create_would_have_had(
+    state: str, refusal: type[errors.Refused]
+) -> None:
+    error = refusal("no", row="H9")
+    task = make_task(state, failure=Failure(error.code, error.message))
+    _, created = minimax.render_error(error, Action.CREATE)
+    assert created["base_resp"]["status_code"] in (1026, 2013, 1041, 1024, 1033)
+    for render in (minimax.render_task, minimax.render_callback):
+        body = render(task, View())
+        assert body["status"] in ("Fail", "failed")
+        assert body["base_resp"] == created["base_resp"]
+
+
+@pytest.mark.parametrize("code", ["queue_timeout", "cancelled", "submission_unconfirmed"])
+def test_a_task_that_ended_here_for_a_cause_no_create_is_refused_for_is_an_unknown_error(code: str) -> None:
+    body = minimax.render_task(make_task("failed", failure=Failure(code, "no")), View())
+    assert body["base_resp"]["status_code"] == 1000
 
 
 def test_a_file_has_an_integer_id_and_the_link() -> None:
