@@ -36,12 +36,15 @@ def choose_dialect(
         return told
     if pinned is not None and pinned in speakers:
         return pinned
-    marks = {name: sorted(DIALECTS[name].MARKS & body.keys()) for name in speakers}
+    said = {field for field, value in body.items() if value is not None}
+    marks = {name: sorted(DIALECTS[name].MARKS & said) for name in speakers}
     marked = [name for name in speakers if marks[name]]
     if len(marked) > 1:
         raise _mixed(marked, marks)
-    if marked:
-        return marked[0]
+    # `null` says nothing, so it mixes nothing; where nothing else is marked, only one dialect may know the name.
+    named = marked or [name for name in speakers if DIALECTS[name].MARKS & body.keys()]
+    if len(named) == 1:
+        return named[0]
     return default if default in speakers else speakers[0]
 
 

@@ -159,6 +159,24 @@ def test_marks_of_two_dialects_are_refused_and_both_are_named(tmp_path: Path) ->
     asyncio.run(scenario())
 
 
+def test_a_mark_that_is_null_mixes_nothing_and_is_refused_by_its_name(tmp_path: Path) -> None:
+    table: list[tuple[dict[str, Any], str, list[str]]] = [
+        ({"quality": None, "resolution": "768P"}, "toapis", ["quality"]),
+        ({"quality": "768p", "metadata": None}, "evolink", ["metadata"]),
+        ({"quality": None, "resolution": None}, "toapis", ["quality"]),
+    ]
+
+    async def scenario() -> None:
+        async with world(tmp_path, "server: {default_dialect: toapis}") as it:
+            for marks, dialect, fields in table:
+                answer = await post(it, SHARED, {**PLAIN, **marks})
+                assert problems_of(dialect, answer) == fields
+                assert "unknown field" in error_of(dialect, answer)["message"]
+            assert it.requests() == []
+
+    asyncio.run(scenario())
+
+
 def test_an_unknown_dialect_in_the_header_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as it:
