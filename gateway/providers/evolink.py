@@ -14,6 +14,7 @@ from gateway.errors import Problem
 from gateway.providers.protocol import Funds, Site
 from gateway.providers.reading import (
     canonical,
+    has_error,
     items,
     make_look,
     members,
@@ -200,7 +201,7 @@ def _refuse(name: str, reply: Reply, now: float) -> NoReturn:
 def _read_receipt(reply: Reply) -> Receipt | None:
     body = read_created(reply)
     upstream_id = read_id(body.get("id"))
-    if upstream_id is None or body.get("error") is not None:
+    if upstream_id is None or has_error(body):
         return None
     return Receipt(upstream_id, read_number(members(body.get("usage")).get("credits_reserved")))
 

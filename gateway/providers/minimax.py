@@ -15,6 +15,7 @@ from gateway.providers.protocol import Funds, Site
 from gateway.providers.reading import (
     CONTENT_REFUSED,
     canonical,
+    has_error,
     make_look,
     members,
     missing,
@@ -79,7 +80,7 @@ async def submit(request: VideoRequest, offer: Offer, site: Site, send: Send, no
     reply = await send(submission(request, offer, site))
     created = read_created(reply)
     upstream_id = read_id(created.get("task_id"), may_be_number=True)
-    if upstream_id is not None and created.get("error") is None:
+    if upstream_id is not None and not has_error(created):
         return Receipt(upstream_id)
     code, message = base_resp.read(jsontext.read_object(reply.body))
     if reply.status >= 300 and code not in base_resp.LISTED:

@@ -15,6 +15,7 @@ from gateway.providers.reading import (
     CONTENT_REFUSED,
     FINE_CODES,
     canonical,
+    has_error,
     make_look,
     members,
     missing,
@@ -144,7 +145,7 @@ async def balance(site: Site, send: Send) -> Funds | None:
 def _read_created_id(body: Mapping[str, Any]) -> str | None:
     """`task_id`, which both documented answers have, or the `id` beside it (FACTS 3.4). Both are words: the one number
     that is called `id` counts the site's own tasks, inside the answer to a look."""
-    if body.get("error") is not None or body.get("code") not in FINE_CODES:
+    if has_error(body) or body.get("code") not in FINE_CODES:
         return None
     return read_id(body.get("task_id")) or read_id(body.get("id"))
 

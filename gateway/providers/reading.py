@@ -37,6 +37,12 @@ def read_created(reply: Reply) -> Mapping[str, Any]:
     return body or (jsontext.read_prefix(reply.body) if 200 <= reply.status < 300 else {})
 
 
+def has_error(body: Mapping[str, Any]) -> bool:
+    """Whether an error stands beside an id (H29). An empty one says nothing: some serialisers write every field."""
+    error = body.get("error")
+    return not (error is None or error is False or error in ("", [], {}))
+
+
 def read_task(reply: Reply) -> Mapping[str, Any]:
     """The body of an answer to a look (FAILURES section 5). Raises LookFailed where it teaches nothing."""
     if reply.status == 404 and jsontext.read_object(reply.body):  # an edge's 404 is no word of the provider's

@@ -10,6 +10,7 @@ from gateway.providers.protocol import Funds, Site
 from gateway.providers.reading import (
     FINE_CODES,
     canonical,
+    has_error,
     items,
     make_look,
     members,
@@ -137,7 +138,7 @@ async def balance(site: Site, send: Send) -> Funds | None:
 
 def _read_created_id(body: Mapping[str, Any]) -> str | None:
     """`id` (FACTS 2.1), or `data[0].task_id` of the oldest generation."""
-    if body.get("error") is not None or body.get("code") not in FINE_CODES:
+    if has_error(body) or body.get("code") not in FINE_CODES:
         return None
     tasks = items(body.get("data"))
     return read_id(body.get("id")) or (read_id(members(tasks[0]).get("task_id")) if len(tasks) == 1 else None)

@@ -77,7 +77,7 @@ def test_a_submit_ends_in_a_documented_id_or_in_an_upstream_error(provider: str,
     except ValueError:
         assert 200 <= reply.status < 300  # salvaged
         return
-    assert body.get("error") is None
+    assert body.get("error") in (None, False, "", [], {})
     assert any(
         result.upstream_id == (str(value) if provider == "minimax" else value)
         for value in documented_ids(provider, body)

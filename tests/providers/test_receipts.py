@@ -84,7 +84,23 @@ def test_a_minimax_id_beside_a_complaint_is_acceptance_and_the_looks_decide_h2(c
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("error", [ERROR, {}, "no", "", False], ids=str)
+@pytest.mark.parametrize("error", [None, {}, [], "", False], ids=str)
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_an_empty_error_beside_an_id_is_none_and_the_id_is_acceptance(
+    provider: str, error: object, status: int
+) -> None:
+    assert submit(provider, answer({**CREATED[provider], "error": error}, status))[0] == Receipt("task-1")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("error", [None, {}, [], "", False], ids=str)
+def test_an_empty_error_without_an_id_is_judged_by_the_status(provider: str, error: object) -> None:
+    assert isinstance(submit(provider, answer({"error": error}, 200))[0], InDoubt)
+    assert isinstance(submit(provider, answer({"error": error}, 400))[0], BadCall)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("error", [ERROR, {"code": 0}, [ERROR], "no", " ", True, 0, 1], ids=str)
 def test_an_id_beside_an_error_is_doubt_with_200_and_a_refusal_with_400(provider: str, error: object) -> None:
     body = {**CREATED[provider], "error": error}
     assert isinstance(submit(provider, answer(body, 200))[0], InDoubt)
