@@ -9,6 +9,7 @@ import httpx
 from gateway import errors
 from gateway.deadline import Deadline
 from gateway.line import Line, Place, connect, place
+from gateway.masking import mask_of
 from gateway.structs import Struct
 from gateway.transport import judge_transport
 
@@ -52,6 +53,7 @@ class Crossing:
     def __init__(self, base_url: str, secret: str, parcel: Parcel, *, connect_s: float) -> None:
         self._base_url = base_url
         self._secret = secret.encode()
+        self._mask = mask_of(secret)
         self._parcel = parcel
         self._connect_s = connect_s
         self._line: _Crossed | None = None
@@ -76,8 +78,8 @@ class Crossing:
             raise verdict from None
         chunks = _chunks(line)
         if status >= 300:  # where an upstream quotes our key: a page about a redirect says where to, too
-            chunks = _masked(chunks, self._secret)
-        return Passed(status, [(name, value) for name, value in headers if self._secret not in value], chunks)
+            chunks = self._mask.cover_each(chunks)
+        return Passed(status, [field for field in headers if not self._mask.is_needed(field[1])], chunks)
 
     async def close(self) -> None:
         if self._line is not None:
@@ -249,22 +251,3 @@ class _Crossed(Line):
 def _wake(waiter: asyncio.Future[None] | None) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
-
-
-async def _masked(chunks: AsyncIterator[bytes], secret: bytes) -> AsyncIterator[bytes]:
-    """The same number of bytes, with stars for a secret. What may be the beginning of one waits for its end."""
-    held = b""
-    async for chunk in chunks:
-        text = (held + chunk).replace(secret, b"*" * len(secret))
-        cut = len(text) - _overlap(text, secret)
-        held = text[cut:]
-        if cut:
-            yield text[:cut]
-    if held:
-        yield held
-
-
-def _overlap(text: bytes, secret: bytes) -> int:
-    """How many of the last bytes of a text are the first ones of a secret."""
-    longest = min(len(text), len(secret) - 1)
-    return next((length for length in range(longest, 0, -1) if secret.startswith(text[-length:])), 0)

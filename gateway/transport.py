@@ -15,6 +15,7 @@ import httpx
 
 from gateway import errors
 from gateway.line import NoHttp
+from gateway.masking import mask_of
 from gateway.structs import Struct
 from gateway.wire import Call, Reply
 
@@ -69,8 +70,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, is_whole: b
     """What came back, for the providers to read."""
     text, is_plain = _plain(body, headers.get("content-encoding", ""))
     # An upstream that quotes our key in an error must not show it to a caller, a log or the database.
-    text = text.replace(secret.encode(), b"***")
-    return Reply(status, headers, text, is_whole and is_plain)
+    return Reply(status, headers, mask_of(secret).cover(text), is_whole and is_plain)
 
 
 def _plain(body: bytes, encoding: str) -> tuple[bytes, bool]:

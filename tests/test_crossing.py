@@ -215,7 +215,8 @@ def test_what_is_no_answer_is_doubt_and_for_a_question_nothing_learnt(said: byte
 
 
 def test_headers_come_down_as_they_came_but_for_our_key(play: Play) -> None:
-    said = b"HTTP/1.1 200 OK\r\nX-One:  a \r\nx-one: b\r\nX-None:\r\nX-Key: sk-secret\r\ncontent-length: 0\r\n\r\n"
+    said = b"HTTP/1.1 200 OK\r\nX-One:  a \r\nx-one: b\r\nX-None:\r\nX-Key: sk-secret\r\n"
+    said += b'X-Json: {"key": "sk\\u002Dsecret"}\r\ncontent-length: 0\r\n\r\n'
 
     async def story() -> None:
         async with upstream(answering(said)) as url, crossed(url, get()) as passed:
@@ -244,6 +245,18 @@ def test_our_key_is_masked_in_an_error_wherever_it_is_cut(play: Play) -> None:
         head = b"HTTP/1.1 404 Not Found\r\n\r\n"
         async with upstream(answering(head, b"no sk-se", b"cret, sk-", b"s")) as url, crossed(url, get()) as passed:
             assert await read(passed) == b"no *********, sk-s"
+
+    play(story)
+
+
+def test_our_key_is_masked_in_an_error_as_json_may_spell_it(play: Play) -> None:
+    async def story() -> None:
+        head = b"HTTP/1.1 404 Not Found\r\n\r\n"
+        async with (
+            upstream(answering(head, b'{"k": "sk\\u0', b'02dsecret"}')) as url,
+            crossed(url, get()) as passed,
+        ):
+            assert await read(passed) == b'{"k": "**************"}'
 
     play(story)
 

@@ -10,7 +10,7 @@ GATEWAY = Path(__file__).parent.parent / "gateway"
 FLOORS: list[dict[str, set[str]]] = [
     {"structs": set()},
     {"errors": set(), "money": set(), "ids": set(), "wire": set(), "jsontext": set(), "documents": set()}
-    | {"periods": set(), "quantiles": set(), "secret": set(), "video": {"errors"}, "__init__": set()}
+    | {"periods": set(), "quantiles": set(), "secret": set(), "masking": set(), "video": {"errors"}, "__init__": set()}
     | {"deadline": set(), "headers": set(), "aside": set()},
     {"catalog": set(), "keys": set(), "links": set(), "signing": set(), "dialects": set(), "providers": set()}
     | {
