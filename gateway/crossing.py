@@ -1,6 +1,7 @@
 """A request that is passed on as it came, and its answer as it comes: both streamed, on a connection of their own."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ from gateway.transport import judge_transport
 # for a language model that thinks before its first word.
 PAUSE_S = 300.0
 HELD_BYTES_MAX = 64 << 10  # of an answer that its reader has not taken yet
+_TEXTS = re.compile(rb"text/|application/([\w.-]*[.+-])?(json|jsonl|ndjson|xml|yaml|javascript|x-www-form-urlencoded)")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they change nothing, so they buy nothing
 
 
@@ -77,7 +79,7 @@ class Crossing:
                 raise errors.LookFailed(verdict.message, row=verdict.row) from None
             raise verdict from None
         chunks = _chunks(line)
-        if status >= 300:  # where an upstream quotes our key: a page about a redirect says where to, too
+        if status >= 300 or _is_text(headers):  # where our key is quoted: a page about a redirect says where to, too
             chunks = self._mask.cover_each(chunks)
         return Passed(status, [field for field in headers if not self._mask.is_needed(field[1])], chunks)
 
@@ -87,6 +89,15 @@ class Crossing:
         if self._upload is not None:
             self._upload.cancel()
             await asyncio.gather(self._upload, return_exceptions=True)
+
+
+def _is_text(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a good answer may quote what it was asked with, as an echo does: plain text, or what has no type. A film,
+    an archive and what came compressed are handed down byte for byte."""
+    about = dict(headers)
+    kind = about.get(b"content-type", b"text/").partition(b";")[0].strip().lower()
+    is_plain = about.get(b"content-encoding", b"identity").strip().lower() in (b"", b"identity")
+    return is_plain and _TEXTS.match(kind) is not None
 
 
 def _head(parcel: Parcel, to: Place, secret: bytes) -> bytes:

@@ -261,6 +261,51 @@ def test_our_key_is_masked_in_an_error_as_json_may_spell_it(play: Play) -> None:
     play(story)
 
 
+TEXTS = (
+    *(b"text/event-stream", b"Application/JSON; charset=utf-8", b"application/problem+json", b"application/x-ndjson"),
+    *(b"text/plain", b"application/xml", b"application/json-seq", b""),
+)
+BYTES = (b"video/mp4", b"application/octet-stream", b"image/png", b"application/zip", b"audio/mpeg")
+
+
+@pytest.mark.parametrize("status", [b"200", b"206", b"299"])
+@pytest.mark.parametrize("kind", TEXTS)
+def test_our_key_is_masked_in_a_good_answer_that_is_text(kind: bytes, status: bytes, play: Play) -> None:
+    head = b'HTTP/1.1 %b OK\r\netag: "1"\r\ncontent-length: 25\r\n' % status
+    head += b"content-type: %b\r\n\r\n" % kind if kind else b"\r\n"
+
+    async def story() -> None:
+        parts = (b'{"k": "sk-se', b'cret", "b":1}')
+        async with upstream(answering(head, *parts)) as url, crossed(url, get()) as passed:
+            assert {(b"etag", b'"1"'), (b"content-length", b"25")} <= set(passed.headers)
+            assert await read(passed) == b'{"k": "*********", "b":1}'
+
+    play(story)
+
+
+@pytest.mark.parametrize("about", [*(b"content-type: " + kind for kind in BYTES), b"content-encoding: gzip"])
+def test_a_good_answer_that_is_no_plain_text_is_passed_on_byte_for_byte(about: bytes, play: Play) -> None:
+    async def story() -> None:
+        head = b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % about
+        async with upstream(answering(head, b"film sk-se", b"cret film")) as url, crossed(url, get()) as passed:
+            assert await read(passed) == b"film sk-secret film"
+
+    play(story)
+
+
+def test_an_event_is_passed_on_before_the_next_one_comes(play: Play) -> None:
+    async def story() -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        async with (
+            upstream(answering(head, b"data: this is sk\n\n", rest=True)) as url,
+            crossed(url, get()) as passed,
+            asyncio.timeout(WITHIN_S),
+        ):
+            assert await anext(aiter(passed.chunks)) == b"data: this is sk\n\n"
+
+    play(story)
+
+
 # --- both ways at once
 
 
