@@ -4,7 +4,7 @@ Its own adaptor lets the general fields (`image`, `images`, `input_reference`) f
 Here each of them is read, and two that say different things are a problem.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway import ids
@@ -12,6 +12,7 @@ from gateway.dialects import reading, speaking
 from gateway.dialects.fields import Field, Fields, Item, Items
 from gateway.dialects.reading import (
     BOOLEAN,
+    BOOLEAN_EITHER,
     IMAGE,
     NOWHERE,
     OBJECT_OR_JSON,
@@ -20,6 +21,7 @@ from gateway.dialects.reading import (
     SIZE,
     SUBJECT,
     TEXT,
+    Kind,
 )
 from gateway.dialects.speaking import Action, Endpoint, Row, View
 from gateway.errors import GatewayError
@@ -27,42 +29,52 @@ from gateway.video import Balance, Mode, State, Status, Task, VideoRequest
 
 NAME = "newapi"
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(Action.CREATE, "POST", "/v1/video/generations"),
+    Endpoint(Action.CREATE, "POST", "/v1/video/generations", takes_forms=True),
     Endpoint(Action.READ, "GET", "/v1/video/generations/{id}"),
 )
 MARKS: frozenset[str] = frozenset()  # its paths are its own, so nothing has to tell it apart
 LACKS: frozenset[str] = frozenset()
 
 _RESOLUTION = reading.resolution("512P", "720P", "768P", "1080P")
-_IMAGES_RULE = "must be a list of at most two images: the first frame, then the last"
+_IMAGES_RULE = "must be a list of at most two images: the first frame, then the last; in a form: `images[]`"
 
 _IMAGES = Items("images", IMAGE, at_most=2, rule=_IMAGES_RULE)
-FIELDS = Fields(
-    {
-        "model": (Field("model", reading.NAME, required="is required"),),
-        "prompt": (Field("prompt", TEXT),),
-        "first_frame_image": (
-            Field("metadata.first_frame_image", IMAGE),
-            Field("image", IMAGE),
-            Item(_IMAGES, 0),
-            Field("input_reference", IMAGE),
-        ),
-        "last_frame_image": (Field("metadata.last_frame_image", IMAGE), Item(_IMAGES, 1)),
-        "subject_reference": (Field("metadata.subject_reference", SUBJECT),),
-        "resolution": (Field("metadata.resolution", _RESOLUTION), Field("size", SIZE)),
-        "duration_s": (
-            Field("duration", SECONDS_EITHER),
-            Field("seconds", SECONDS_NUMERAL),
-            Field("metadata.duration", SECONDS_EITHER),
-        ),
-        "prompt_optimizer": (Field("metadata.prompt_optimizer", BOOLEAN),),
-        "fast_pretreatment": (Field("metadata.fast_pretreatment", BOOLEAN),),
-        "aigc_watermark": (Field("metadata.aigc_watermark", BOOLEAN),),
-        "callback_url": (Field("metadata.callback_url", TEXT),),
-    },
-    objects={"metadata": OBJECT_OR_JSON},
-    ignored=("user",),
-)
+
+
+def _fields(extra: Callable[[str, Kind[Any]], tuple[Field, ...]], boolean: Kind[bool]) -> Fields:
+    """What a body may hold; `extra` gives the places of what stands in `metadata`."""
+    return Fields(
+        {
+            "model": (Field("model", reading.NAME, required="is required"),),
+            "prompt": (Field("prompt", TEXT),),
+            "first_frame_image": (
+                *extra("first_frame_image", IMAGE),
+                Field("image", IMAGE),
+                Item(_IMAGES, 0),
+                Field("input_reference", IMAGE),
+            ),
+            "last_frame_image": (*extra("last_frame_image", IMAGE), Item(_IMAGES, 1)),
+            "subject_reference": (Field("metadata.subject_reference", SUBJECT),),
+            "resolution": (*extra("resolution", _RESOLUTION), Field("size", SIZE)),
+            "duration_s": (
+                Field("duration", SECONDS_EITHER),
+                Field("seconds", SECONDS_NUMERAL),
+                Field("metadata.duration", SECONDS_EITHER),
+            ),
+            "prompt_optimizer": extra("prompt_optimizer", boolean),
+            "fast_pretreatment": extra("fast_pretreatment", boolean),
+            "aigc_watermark": extra("aigc_watermark", boolean),
+            "callback_url": extra("callback_url", TEXT),
+        },
+        objects={"metadata": OBJECT_OR_JSON},
+        ignored=("user",),
+    )
+
+
+FIELDS = _fields(lambda name, kind: (Field(f"metadata.{name}", kind),), BOOLEAN)
+# new-api puts every field of a form that it does not know into `metadata`, so there they stand beside the others (FACTS
+# 3.2). A file is the first frame, as for those adaptors that do not let it fall (FACTS 3.3).
+FORM_FIELDS = _fields(lambda name, kind: (Field(name, kind),), BOOLEAN_EITHER)
 
 # Other dialects' fields → ours (FACTS 7.2).
 _SPELT_ELSEWHERE: Mapping[str, str | None] = {
@@ -71,6 +83,10 @@ _SPELT_ELSEWHERE: Mapping[str, str | None] = {
     "model_params": "metadata",
     "watermark": "metadata.aigc_watermark",
     **NOWHERE,
+}
+
+_SPELT_ELSEWHERE_IN_FORMS: Mapping[str, str | None] = {
+    name: spelling and spelling.removeprefix("metadata.") for name, spelling in _SPELT_ELSEWHERE.items()
 }
 
 _STATUS: Mapping[Status, str] = {
@@ -140,6 +156,11 @@ _ROWS: Mapping[str, Row] = {
 def parse(body: Mapping[str, Any]) -> VideoRequest:
     """The request of a create body (FACTS 3.2)."""
     return FIELDS.read(NAME, body, _SPELT_ELSEWHERE)
+
+
+def parse_form(body: Mapping[str, Any]) -> VideoRequest:
+    """The request of a create that came as a form: what JSON has in `metadata` stands at the top (FACTS 3.2)."""
+    return FORM_FIELDS.read(NAME, body, _SPELT_ELSEWHERE_IN_FORMS)
 
 
 def prompt_required(model: str) -> bool:

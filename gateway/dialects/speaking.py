@@ -113,6 +113,17 @@ class FileDialect(Protocol):
 
 
 @runtime_checkable
+class FormDialect(Protocol):
+    """What a dialect whose forms hold other fields than its JSON can do besides."""
+
+    FORM_FIELDS: "Fields"
+    """What a create's form may hold; `parse_form` reads by it."""
+
+    def parse_form(self, body: Mapping[str, Any]) -> VideoRequest:
+        """What is wanted by a form; otherwise as `parse`."""
+
+
+@runtime_checkable
 class CallbackDialect(Protocol):
     """What a dialect whose callbacks are worded otherwise than its polls can do besides."""
 

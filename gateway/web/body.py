@@ -34,7 +34,7 @@ async def read_body(
     Raises InvalidRequest, TooLarge, or Crowded where the body does not fit beside all the others.
     """
     content_type = exchange.header(b"content-type") or _JSON
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = _kind(exchange)
     is_form = takes_forms and kind == _FORM
     if not is_form and kind != _JSON and not kind.endswith("+json"):
         allowed = (_JSON, _FORM) if takes_forms else (_JSON,)
@@ -47,10 +47,14 @@ async def read_body(
     return await aside(len(body), partial(parse, body))
 
 
+def is_form(exchange: Exchange) -> bool:
+    """Whether the body says of itself that it is a multipart form."""
+    return _kind(exchange) == _FORM
+
+
 async def read_fields(exchange: Exchange, *, bytes_max: int, within_s: float) -> dict[str, str]:
     """The fields of a page's form, as browsers send it. Raises InvalidRequest, TooLarge."""
-    kind = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if kind != _URLENCODED:
+    if _kind(exchange) != _URLENCODED:
         raise InvalidRequest.at("content-type", f"the body must be {_URLENCODED}", _URLENCODED)
     body = await _read(exchange, bytes_max, within_s)
     try:
@@ -61,6 +65,10 @@ async def read_fields(exchange: Exchange, *, bytes_max: int, within_s: float) ->
     if len(fields) < len(pairs):
         raise InvalidRequest.at("body", "a field of the form stands twice")
     return fields
+
+
+def _kind(exchange: Exchange) -> str:
+    return (exchange.header(b"content-type") or _JSON).partition(";")[0].strip().lower()
 
 
 def _read_form(body: bytearray, content_type: str) -> dict[str, Any]:

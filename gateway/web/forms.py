@@ -134,7 +134,7 @@ def _put(fields: dict[str, Any], name: str, value: str) -> None:
     if steps and steps[-1] == "":
         _member(target, key, list, name).append(value)
     elif key in target:
-        raise InvalidRequest.at(name[:64], "the field stands twice")
+        raise InvalidRequest.at(name[:64], "the field stands twice; the items of a list are each called `name[]`")
     else:
         target[key] = value
 

@@ -7,7 +7,7 @@ from time import perf_counter
 from gateway import ids, jsontext
 from gateway.bounds import Place
 from gateway.dialects import DIALECTS
-from gateway.dialects.speaking import Lister, View
+from gateway.dialects.speaking import FormDialect, Lister, View
 from gateway.errors import GatewayError, InvalidRequest
 from gateway.flows import content, poll, queue, wait
 from gateway.flows.outlook import Outlook, outlook
@@ -18,7 +18,7 @@ from gateway.money import render_micros
 from gateway.parts import Parts
 from gateway.structs import Struct, replace
 from gateway.video import Caller, State, Task
-from gateway.web.body import read_body
+from gateway.web.body import is_form, read_body
 from gateway.web.choice import choose_dialect
 from gateway.web.exchange import Answer, Exchange, Handler, Ready, ReadyHandler
 from gateway.web.surface import has_left, unless_left
@@ -74,7 +74,10 @@ class Videos:
             )
             exchange.dialect = choose(body=body)
             dialect = DIALECTS[exchange.dialect]
-            request = dialect.parse(body)
+            if is_form(exchange) and isinstance(dialect, FormDialect):
+                request = dialect.parse_form(body)
+            else:
+                request = dialect.parse(body)
             if asked.problems:
                 request = replace(request, problems=(*asked.problems, *request.problems))
             if request.callback_url is not None:

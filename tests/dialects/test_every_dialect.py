@@ -293,7 +293,7 @@ def test_endpoints_and_marks_are_those_of_the_contract() -> None:
             Endpoint(Action.CREDITS, "GET", "/v1/balance"),
         ),
         "newapi": (
-            Endpoint(Action.CREATE, "POST", "/v1/video/generations"),
+            Endpoint(Action.CREATE, "POST", "/v1/video/generations", takes_forms=True),
             Endpoint(Action.READ, "GET", "/v1/video/generations/{id}"),
         ),
         "openai": (

@@ -215,6 +215,41 @@ def test_user_is_ignored_whatever_it_is() -> None:
     assert understood("newapi", {"model": "M", "user": {"name": ["Ann"]}}) == {"model": "M"}
 
 
+FORMS: list[dict[str, Any]] = [
+    {"seconds": "6", "resolution": "1080P", "first_frame_image": FIRST, "prompt_optimizer": "false"},
+    {"duration": "6", "size": "1920x1080", "input_reference": FIRST, "prompt_optimizer": "false"},
+    {"metadata": {"duration": "6"}, "resolution": "1080p", "images": [FIRST], "prompt_optimizer": "false"},
+    {"seconds": "6", "resolution": "1080P", "image": FIRST, "prompt_optimizer": "false", "aigc_watermark": "false"},
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_says_at_the_top_what_json_has_in_metadata(form: dict[str, Any]) -> None:
+    body = {"model": "MiniMax-Hailuo-2.3", "prompt": "p", "duration": 6}
+    plain = {**body, "metadata": {"first_frame_image": FIRST, "resolution": "1080P", "prompt_optimizer": False}}
+    del body["duration"]
+    request = newapi.parse_form({**body, **form})
+    assert request.problems == ()
+    assert request.canonical() == parse("newapi", plain).canonical()
+    assert request.fingerprint() == parse("newapi", plain).fingerprint()
+
+
+def test_a_forms_problems_are_told_under_its_own_names() -> None:
+    form = {"model": "M", "prompt": "p", "resolution": "HD", "seconds": "soon", "quality": "768p"}
+    found = newapi.parse_form({**form, "prompt_optimizer": "yes", "metadata": {"aigc_watermark": "true"}}).problems
+    assert [problem.param for problem in found] == [
+        *("resolution", "seconds", "prompt_optimizer", "quality", "metadata.aigc_watermark"),
+    ]  # fmt: skip
+    assert [problem.message.partition("; ")[2] for problem in found[3:]] == [
+        *("newapi spells it `resolution`", "newapi spells it `aigc_watermark`"),
+    ]  # fmt: skip
+
+
+def test_json_still_has_them_in_metadata_alone() -> None:
+    body = {"model": "M", "prompt": "p", "resolution": "768P", "metadata": {"prompt_optimizer": "true"}}
+    assert params("newapi", body) == ["metadata.prompt_optimizer", "resolution"]
+
+
 def test_foreign_fields_are_refused_with_their_spelling_here() -> None:
     body = {
         "model": "M",

@@ -140,3 +140,23 @@ def test_a_schema_knows_every_spelling_and_no_other(name: str) -> None:
     for unknown in ("seed", "n", "Model", ""):
         assert not schema.is_valid({**good, unknown: 1})
         assert DIALECTS[name].parse({**good, unknown: 1}).problems
+
+
+@pytest.mark.parametrize(
+    ("form", "is_taken"),
+    [
+        ({"resolution": "768P", "seconds": "6"}, True),
+        ({"size": "1366x768", "duration": "6"}, True),
+        ({"first_frame_image": FIRST, "last_frame_image": LAST, "prompt_optimizer": "false"}, True),
+        ({"image": FIRST, "aigc_watermark": "true"}, True),
+        ({"images[]": [FIRST, LAST]}, True),
+        ({"resolution": "2000P"}, False),
+        ({"prompt_optimizer": "no"}, False),
+        ({"quality": "768p"}, False),
+        ({"metadata[resolution]": "768P"}, False),
+    ],
+    ids=str,
+)
+def test_a_form_of_new_api_has_at_the_top_what_json_has_in_metadata(form: dict[str, Any], is_taken: bool) -> None:
+    body = {"model": "MiniMax-Hailuo-02", "prompt": "a ship at dawn", **form}
+    assert validator("NewapiCreateForm").is_valid(body) is is_taken

@@ -199,6 +199,8 @@ def test_a_body_of_another_kind_is_refused_by_its_header(dialect: str, tmp_path:
     async def scenario() -> None:
         async with world(tmp_path) as it:
             for headers, field in NOT_TAKEN:
+                if dialect == "newapi" and "multipart" in headers.get("content-type", ""):
+                    continue  # a kind that it takes
                 answer = await post(it, dialect, json.dumps(SPEECHES[dialect].body).encode(), **headers)
                 assert complaint(dialect, answer, field) is None
             await assert_unharmed(it)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.catalog import IMAGES, Model
-from gateway.dialects.fields import Field, Item
-from gateway.dialects.speaking import Dialect
+from gateway.dialects.fields import Field, Fields, Item
+from gateway.dialects.speaking import Dialect, FormDialect
 from gateway.flows.preflight import CALLBACK_URL_CHARACTERS_MAX
 from gateway.video import Mode, VideoRequest
 from gateway.web.openapi.layouts import FormLayout, JsonLayout, Layout, Schema
@@ -47,12 +47,13 @@ _DEFAULTS: Mapping[str, bool] = {
 
 def json_body(dialect: Dialect, models: Sequence[Model], *, takes_any_model: bool) -> Schema:
     """What a create of this dialect takes as JSON."""
-    return _Body(dialect, models, JsonLayout(), takes_any_model).schema()
+    return _Body(dialect, dialect.FIELDS, models, JsonLayout(), takes_any_model).schema()
 
 
 def form_body(dialect: Dialect, models: Sequence[Model], *, takes_any_model: bool) -> Schema:
     """What a create of this dialect takes as a multipart form: inner names in brackets, every value a text."""
-    return _Body(dialect, models, FormLayout(), takes_any_model).schema()
+    fields = dialect.FORM_FIELDS if isinstance(dialect, FormDialect) else dialect.FIELDS
+    return _Body(dialect, fields, models, FormLayout(), takes_any_model).schema()
 
 
 def shared_body(speakers: Sequence[Dialect], default: str, refs: Mapping[str, Schema]) -> Schema:
@@ -70,20 +71,23 @@ def _marked(dialect: Dialect, refs: Mapping[str, Schema]) -> Schema:
 class _Body:
     """One dialect's body in one layout."""
 
-    def __init__(self, dialect: Dialect, models: Sequence[Model], layout: Layout, takes_any_model: bool) -> None:
+    def __init__(
+        self, dialect: Dialect, fields: Fields, models: Sequence[Model], layout: Layout, takes_any_model: bool
+    ) -> None:
         self._dialect = dialect
+        self._fields = fields
         self._layout = layout
         self._takes_any_model = takes_any_model
         self._wanted = {
             name: tuple(spelling for spelling in spellings if layout.has(spelling))
-            for name, spellings in dialect.FIELDS.wanted.items()
+            for name, spellings in fields.wanted.items()
         }
         self._models = [model for model in models if any(map(self._can_be_said, model.modes))]
         self._always_needs_prompt = all(dialect.prompt_required(model.name) for model in self._models)
 
     def schema(self) -> Schema:
         layout = self._layout
-        fields = self._dialect.FIELDS
+        fields = self._fields
         root = layout.root([path for path in fields.objects if path not in self._paths()])
         for name, spellings in self._wanted.items():
             for spelling in spellings:

@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 _NEVER: Schema = {"not": {}}
 _TEXT: Schema = {"type": "string"}
 # Of a form, what clients send as a file.
-_FILES = frozenset({"input_reference"})
+_FILES = frozenset({"input_reference", "image"})
 
 
 class Layout(Protocol):
