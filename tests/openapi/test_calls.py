@@ -74,7 +74,14 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.mark.parametrize("name", DIALECTS)
 def test_the_links_of_a_create_lead_to_its_task(name: str, gateway: Served) -> None:
     bought = gateway.counts()["videos"]
-    calls = call(describe(gateway.base_url, phases=("stateful",), examples=SCENARIOS, include=f"^{name}{PREFIXED}"))
+    described = describe(
+        gateway.base_url,
+        phases=("stateful",),
+        modes=("positive",),  # else half of the links are not followed, but called with what is not allowed
+        examples=SCENARIOS,
+        include=f"^{name}{PREFIXED}",
+    )
+    calls = call(described)
     assert calls.failures == {}, told(calls)
     assert calls.followed > SCENARIOS
     assert gateway.counts()["videos"] - bought == len(calls.orders) > 0
