@@ -82,10 +82,15 @@ class Admission:
         caller = self._by_name.get(key_id)
         return None if caller is None or (caller.expires_at is not None and caller.expires_at <= now) else caller
 
-    def is_over(self, key_id: str, now: float) -> bool:
-        """Whether a person took this key away, or its time is up: what it ordered and was not sent yet must not be sent
-        any more. A key that is not known at all may be another process'."""
-        return key_id in self._revoked or (key_id in self._by_name and self.standing(key_id, now) is None)
+    def is_revoked(self, key_id: str) -> bool:
+        """Whether a person took this key away: what it ordered and was not sent yet must not be sent any more. With the
+        first key that is made, that is said of whoever everyone was until then."""
+        was_anyone = self._if_there_are_none is not None and key_id == self._if_there_are_none.key_id
+        return key_id in self._revoked or (was_anyone and key_id not in self._by_name)
+
+    def has_expired(self, key_id: str, now: float) -> bool:
+        """Whether the time of a key that is known is up."""
+        return key_id in self._by_name and self.standing(key_id, now) is None
 
     def is_configured_key(self, name: str) -> bool:
         return name in self._configured

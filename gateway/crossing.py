@@ -18,6 +18,7 @@ from gateway.transport import judge_transport
 # for a language model that thinks before its first word.
 PAUSE_S = 300.0
 HELD_BYTES_MAX = 64 << 10  # of an answer that its reader has not taken yet
+_SECRET_BYTES_MIN = 8  # a shorter word, which some local servers take as a key, stands in many a good answer
 _TEXTS = re.compile(rb"text/|application/([\w.-]*[.+-])?(json|jsonl|ndjson|xml|yaml|javascript|x-www-form-urlencoded)")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they change nothing, so they buy nothing
 
@@ -79,7 +80,9 @@ class Crossing:
                 raise errors.LookFailed(verdict.message, row=verdict.row) from None
             raise verdict from None
         chunks = _chunks(line)
-        if status >= 300 or _is_text(headers):  # where our key is quoted: a page about a redirect says where to, too
+        is_telling = len(self._secret) >= _SECRET_BYTES_MIN
+        # Where our key is quoted: a page about a redirect says where to, too.
+        if status >= 300 or (is_telling and _is_text(headers)):
             chunks = self._mask.cover_each(chunks)
         return Passed(status, [field for field in headers if not self._mask.is_needed(field[1])], chunks)
 

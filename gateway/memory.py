@@ -161,6 +161,9 @@ class Memory(Struct, frozen=True):
     """Link → what was found behind it, and by which sign of its host that is told from a newer picture."""
     key_locks: "WeakValueDictionary[tuple[str, str], Lock]" = field(default_factory=WeakValueDictionary)
     """(caller, idempotency key) → held while the first request under that key is in pre-flight."""
+    asking: dict[tuple[str, str], set["asyncio.Future[None]"]] = field(default_factory=dict)
+    """(caller, fingerprint of a request) → its creates about which others are asked now; each is done when it is opened
+    or refused."""
 
     line: Line = field(default_factory=Line)
     letters: Bell = field(default_factory=Bell)

@@ -135,7 +135,8 @@ class VideoRequest(Struct, frozen=True, kw_only=True):
         )
 
     def fingerprint(self) -> str:
-        """Equal for two requests exactly if their parsed fields are; 64 hex digits. It is that of what is kept, too."""
+        """Equal for two requests exactly if their parsed fields are, but for the labels of inline pictures; 64 hex
+        digits. It is that of what is kept, too."""
         text = json.dumps(self.to_keep().canonical(), ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -258,8 +259,9 @@ class Claim(Struct, frozen=True):
         return self.key is None and self.is_repeat
 
     @property
-    def is_overtaken_since(self) -> float | None:
-        """From when on a marked repeat of it may have been opened: none marks what is a repeat or has a key."""
+    def overtaken_since(self) -> float | None:
+        """From when on a marked repeat of it may have been opened; None for what is a repeat itself, or has a key, as
+        its repeat would have."""
         return self.came_at if self.key is None and not self.is_repeat else None
 
 

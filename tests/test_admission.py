@@ -111,16 +111,19 @@ def test_how_a_key_stands_is_asked_by_its_name() -> None:
     assert carol.team_budget == Budget(3)
     known.learn(Roll(version=3, keys=(stored("carol"), stored("dave", revoked_at=2.0))))
     assert [known.standing("alice", now) is None for now in (49.0, 50.0)] == [False, True]
-    assert [known.is_over("alice", now) for now in (49.0, 50.0)] == [False, True]
+    assert [known.has_expired("alice", now) for now in (49.0, 50.0)] == [False, True]
     assert known.standing("dave", 9.0) is None
-    assert known.is_over("dave", 9.0)
+    assert (known.is_revoked("dave"), known.has_expired("dave", 9.0)) == (True, False)
     assert known.standing("somebody", 9.0) is None
-    assert not known.is_over("somebody", 9.0), "it may be another process'"
+    assert not known.is_revoked("somebody"), "it may be another process'"
+    assert not known.has_expired("somebody", 9.0)
     assert known.standing("local", 9.0) is None
 
 
 def test_whoever_everyone_is_stands_while_there_are_no_keys() -> None:
     known = Admission(anyone=LOCAL)
     assert known.standing("local", 9.0) == LOCAL
+    assert not known.is_revoked("local")
     known.learn(Roll(version=1, keys=(stored("carol"),)))
     assert known.standing("local", 9.0) is None
+    assert known.is_revoked("local")

@@ -16,7 +16,7 @@ from gateway.flows import hints, receipts
 from gateway.flows.preflight import Checked
 from gateway.parts import Parts
 from gateway.store import ReceiptTaken, Verdict, Wait, WrongState
-from gateway.structs import Struct, replace
+from gateway.structs import Struct, field, replace
 from gateway.video import Failure, Receipt, Route, State, Task, VideoRequest
 
 log = logging.getLogger("reelgate.carry")
@@ -35,8 +35,8 @@ class Journey(Struct):
     """What the caller is told, once it is proved that nothing was bought."""
     is_answered: bool = False
     """The caller has the task's id: what it is told from now on, it is told by poll and callback."""
-    has_left: Callable[[], Awaitable[bool]] | None = None
-    """Whether the caller is gone, where somebody knows: an answer to the create reaches nobody then."""
+    listeners: list[Callable[[], Awaitable[bool]]] = field(default_factory=list)
+    """Each says whether one of those who wait for the answer, the caller or its twins, has left."""
 
     def waited_s(self) -> float:
         """Seconds spent waiting for upstreams until now."""
@@ -48,7 +48,7 @@ class Journey(Struct):
 
         Asked when the end is there, and not watched for: most clients stay.
         """
-        return self.is_answered or (self.has_left is not None and await self.has_left())
+        return self.is_answered or (bool(self.listeners) and all([await has_left() for has_left in self.listeners]))
 
 
 async def carry(task: Task, checked: Checked, journey: Journey, parts: Parts) -> Task:

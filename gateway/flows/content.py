@@ -126,7 +126,7 @@ async def _open(task: Task, portion: Portion, stack: AsyncExitStack, parts: Part
         is_encoded = found.headers.get(b"content-encoding", b"identity") != b"identity"  # nobody asked for that
         if found.status not in _PASSED_ON or is_encoded:
             raise LookFailed(f"the film's host answered {found.status}", row="P", http_status=found.status)
-        if found.status != 206 or _is_of(found, portion):
+        if found.status == 200 or _is_of(found, portion):
             chunks = await opening.enter_async_context(aclosing(_told(found.chunks)))
             await stack.enter_async_context(opening.pop_all())
             return replace(found, chunks=chunks)
@@ -140,7 +140,8 @@ def _asked(portion: Portion) -> Mapping[str, str]:
 
 
 def _is_of(found: Film, portion: Portion) -> bool:
-    """Whether a part is one of the film that it was asked of: some hosts give it of whatever they have."""
+    """Whether a part, or that there is none such, is said of the film that was meant: some hosts say it of whatever
+    they have."""
     own = (found.headers.get(b"etag"), found.headers.get(b"last-modified"))
     return portion.validator is None or portion.validator.encode() in own
 

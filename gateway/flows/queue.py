@@ -62,16 +62,20 @@ def _is_stopped(parts: Parts) -> bool:
 
 async def _send_next(parts: Parts) -> bool:
     """Send the first task in turn that some key has room for. False when there is none."""
-    line = parts.memory.line
-    heads = line.in_turn(await parts.registry.waiting())
-    for head in heads:
-        now = parts.clock()
-        if parts.admission.is_over(head.caller, now):
-            reason = "the key that ordered this was revoked, or has expired; nothing was spent"
-            await _drop(head.task_id, CANCELLED, reason, parts)
+    line, admission, now = parts.memory.line, parts.admission, parts.clock()
+    waiting = await parts.registry.waiting()
+    for head in waiting:
+        if admission.is_revoked(head.caller):
+            await _drop(head.task_id, CANCELLED, "the key that ordered this was revoked; nothing was spent", parts)
             return True
-        if parts.admission.standing(head.caller, now) is None:
-            continue  # taken out of the configuration here; where it still stands, another process sends for it
+        if admission.has_expired(head.caller, now):
+            reason = "the key that ordered this expired before there was room; nothing was spent"
+            await _drop(head.task_id, "queue_timeout", reason, parts)
+            return True
+    # Whose key was taken out of the configuration here is known to another process that sends, or to none: nobody has
+    # to stand behind it.
+    heads = line.in_turn([head for head in waiting if admission.standing(head.caller, now) is not None])
+    for head in heads:
         model = parts.catalog.find(head.model)
         if model is None or not parts.upstreams.sellers(model):
             await _drop(head.task_id, "unknown_model", f"nothing configured here sells {head.model} any more", parts)

@@ -7,7 +7,7 @@ the outcome after. Where every key is busy for the moment, the intention waits i
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from time import perf_counter
 
 from gateway import tracing
@@ -118,6 +118,7 @@ async def _join(task: Task, submission: Submission, parts: Parts) -> Task:
     """What a twin is told: what the first is told, when it is."""
     first: Submission | None = parts.memory.submissions.get(task.id)
     if first is not None:
+        first.journey.listeners += submission.journey.listeners
         submission.journey = first.journey  # an answer to either tells the id of the one task
     try:
         return await (_join_elsewhere(task, parts) if first is None else first.answer(within_s=None))
@@ -161,9 +162,7 @@ async def _in_time(until: float | None) -> AsyncIterator[None]:
         async with asyncio.timeout_at(until):
             yield
     except TimeoutError:
-        raise TwinRunning(
-            "the first request under this idempotency key is still being checked", retry_after=2
-        ) from None
+        raise TwinRunning("a request under this idempotency key is still being checked", retry_after=2) from None
 
 
 async def _open(
@@ -171,17 +170,42 @@ async def _open(
 ) -> tuple[Task, Checked | None]:
     """The task of this create, durable, and what is to be sent for it: nothing where the task was made before."""
     came_at = parts.clock()
-    with tracing.span("preflight"):
-        drafted = draft(request, caller, parts)
-        submission.warnings = drafted.warnings
-        # Before anybody is asked: a picture that was there the first time may be gone, and a repeat is no order.
-        if (twin := await _made_before(drafted.sound, caller, parts, wishes.claim)) is not None:
-            return twin, None
-        async with _in_time(until):
-            checked = await check(drafted, caller, parts, price_max=wishes.price_max)
-    submission.warnings = checked.warnings
-    claim = replace(wishes.claim, came_at=came_at) if drafted.asks else wishes.claim
-    return await _open_checked(checked, caller, parts, claim)
+    async with AsyncExitStack() as until_opened:
+        with tracing.span("preflight"):
+            drafted = draft(request, caller, parts)
+            submission.warnings = drafted.warnings
+            if drafted.sound is not None and (drafted.asks or wishes.claim.is_marked):
+                await until_opened.enter_async_context(_not_overtaken(drafted.sound, caller, parts, wishes.claim))
+            # Before anybody is asked: a picture that was there the first time may be gone, and a repeat is no order.
+            if (twin := await _made_before(drafted.sound, caller, parts, wishes.claim)) is not None:
+                return twin, None
+            async with _in_time(until):
+                checked = await check(drafted, caller, parts, price_max=wishes.price_max)
+        submission.warnings = checked.warnings
+        claim = replace(wishes.claim, came_at=came_at) if drafted.asks else wishes.claim
+        return await _open_checked(checked, caller, parts, claim)
+
+
+@asynccontextmanager
+async def _not_overtaken(request: VideoRequest, caller: Caller, parts: Parts, claim: Claim) -> AsyncIterator[None]:
+    """Whoever is asked about a request takes his time. A repeat of it that an SDK marks waits until the first is opened
+    or refused, so that it is the twin of that one, and of no older order of the same. Raises TwinRunning. Holds within
+    this process; of a repeat that was opened in another one the first is told when it comes to be opened (`twins.py`).
+    """
+    of, asking = (caller.key_id, await parts.registry.fingerprint(request)), parts.memory.asking
+    if claim.is_marked and of in asking:
+        _, late = await asyncio.wait({*asking[of]}, timeout=parts.settings.answer_within_s)
+        if late:
+            raise TwinRunning("the first of these requests is still being checked", retry_after=2)
+    here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    asking.setdefault(of, set()).add(here)
+    try:
+        yield
+    finally:
+        here.set_result(None)
+        asking[of].discard(here)
+        if not asking[of]:
+            del asking[of]
 
 
 async def _open_checked(checked: Checked, caller: Caller, parts: Parts, claim: Claim) -> tuple[Task, Checked | None]:

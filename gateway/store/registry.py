@@ -121,16 +121,24 @@ class Registry:
 
         With `after_writes`, the opens that wait to be written are waited for.
         """
-        fingerprint = (await _to_keep(request)).fingerprint()
+        fingerprint = await self.fingerprint(request)
         step = partial(twins.find_twin, caller=caller.key_id, fingerprint=fingerprint, claim=claim, now=now)
         if not after_writes:
             return await self._db.read(step)
 
         def after_them(connection: Connection) -> Task | None:
             accounts.lock_owners(connection, caller.key_id, caller.team)
-            return step(connection)
+            twin = step(connection)
+            if twin is not None:
+                twins.joined(connection, twin, claim)
+            return twin
 
         return await self._db.run(after_them)
+
+    async def fingerprint(self, request: VideoRequest) -> str:
+        """What two requests share exactly if they ask for the same, whatever their pictures are labelled; 64 hex
+        digits."""
+        return (await _to_keep(request)).fingerprint()
 
     async def turn(self, task: Task, verdict: Verdict, route: Route, now: float) -> Task:
         """After a sure refusal: end this attempt and intend the next, with another route. Only from opened."""

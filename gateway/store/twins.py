@@ -2,7 +2,7 @@
 
 An idempotency key is kept for a day and belongs to the caller, whatever the route or dialect. A repeat that an SDK
 marks needs no key: the same caller asking for the same thing soon after means the first one. A task that surely was not
-bought is nobody's twin; one that its owner deleted is, because it runs on and is paid for.
+bought is nobody's twin, and none that its owner deleted when it was over; one that runs on deleted is paid for.
 
 A repeat may be faster than its first: the client gave up while a host of pictures was slow, and for the repeat it is
 not, in this process or another. So a repeat that finds no first leaves word. The first create that was under way then
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 from gateway.errors import KeyReused
 from gateway.store.rows import COLUMNS, task_of
 from gateway.store.schema import idempotency, tasks
-from gateway.video import Claim, Money, Task
+from gateway.video import Claim, Money, State, Task
 
 KEY_KEPT_S = 86_400.0
 # CONTRACT says ten minutes, which is the read time-out of the SDKs themselves: the repeat of an answer that was lost
@@ -41,6 +41,7 @@ _OF_FINGERPRINT = (
         tasks.c.created_at > bindparam("since"),
         # Not what was surely not bought: refused, or released without ever having been accepted.
         ~and_(tasks.c.money == Money.RELEASED.value, tasks.c.upstream_id.is_(None)),
+        ~and_(tasks.c.hidden, tasks.c.state.in_([State.COMPLETED.value, State.FAILED.value])),
     )
     .order_by(tasks.c.created_at.desc())
     .limit(1)
@@ -66,8 +67,8 @@ def find_twin(connection: Connection, caller: str, fingerprint: str, claim: Clai
         row = connection.execute(_OF_FINGERPRINT, values).one_or_none()
         if row is not None:
             return task_of(row)
-    if claim.is_overtaken_since is not None:
-        since = claim.is_overtaken_since - CLOCKS_DIFFER_S
+    if claim.overtaken_since is not None:
+        since = claim.overtaken_since - CLOCKS_DIFFER_S
         row = connection.execute(_OF_KEY, {"caller": caller, "key": _WORD + fingerprint, "since": since}).one_or_none()
         if row is not None:
             return task_of(row)
@@ -76,7 +77,7 @@ def find_twin(connection: Connection, caller: str, fingerprint: str, claim: Clai
 
 def joined(connection: Connection, twin: Task, claim: Claim) -> None:
     """A create is told of its twin: the word that a repeat left for one of them is taken."""
-    if claim.is_overtaken_since is not None:
+    if claim.overtaken_since is not None:
         free_key(connection, twin.id)
 
 

@@ -86,7 +86,7 @@ class Videos:
                 quoted = await quote(request, caller, self._parts, asked.wishes.price_max)
                 return Answer(200, jsontext.write(quoted.body), self._reasons(quoted))
             submission = submit(request, caller, self._parts, asked.wishes)
-            submission.journey.has_left = partial(has_left, exchange)
+            submission.journey.listeners.append(partial(has_left, exchange))
             for held in (place, weight):
                 held.hand_to(submission.outcome)
             try:

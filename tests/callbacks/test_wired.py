@@ -158,6 +158,42 @@ def test_a_refusal_that_comes_after_the_client_left_is_told_by_callback(leaves: 
     asyncio.run(scenario())
 
 
+def test_a_late_refusal_that_a_twin_is_told_is_not_told_again(tmp_path: Path) -> None:
+    """The first left, and its repeat waits for the same answer."""
+
+    async def scenario() -> None:
+        is_asked, may_refuse = asyncio.Event(), asyncio.Event()
+
+        async def refuse_late(visit: Visit) -> None:
+            await visit.read()
+            is_asked.set()
+            await may_refuse.wait()
+            await visit.answer(
+                422, b'{"error":{"code":"invalid_request","message":"no","type":"invalid_request_error"}}'
+            )
+
+        async with (
+            Receiver() as receiver,
+            Receiver(refuse_late) as late,
+            world(tmp_path, OPENED + upstreams("evolink"), upstream=late.url, on_socket=True) as it,
+        ):
+            speech = SPEECHES["evolink"]
+            body = {**speech.body, "callback_url": receiver.url}
+            headers = {**bearer(ALICE), "idempotency-key": "k-1"}
+            with pytest.raises(httpx.ReadTimeout):
+                async with httpx.AsyncClient(base_url=it.base_url, trust_env=False, timeout=0.3) as impatient:
+                    await impatient.post(speech.create, json=body, headers=headers)
+            await is_asked.wait()
+            twin = asyncio.create_task(it.http.post(speech.create, json=body, headers=headers))
+            await asyncio.sleep(0.2)  # it has joined the first, and the gateway has heard that that one left
+            may_refuse.set()
+            assert (await twin).status_code == 400
+            await asyncio.sleep(0.3)
+            assert receiver.visits == []
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("on_socket", [False, True])
 def test_a_refusal_that_is_the_answer_is_not_told_again(on_socket: bool, tmp_path: Path) -> None:
     async def scenario() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import ids
 from gateway.errors import InvalidRequest
 from gateway.flows import submit
 from tests.callbacks.world import until
@@ -177,6 +178,24 @@ def test_a_repeat_that_an_sdk_marks_is_the_first_request_for_ten_minutes(tmp_pat
     run(story())
 
 
+def test_a_marked_repeat_of_what_was_deleted_is_new_once_that_is_over(tmp_path: Path) -> None:
+    """One that runs on is paid for; one that is over was wanted, and is not meant any more."""
+
+    async def story() -> None:
+        async with world(tmp_path, speed=SLOW) as it:
+            first = id_of(await order(it))
+            path = f"/openai/v1/videos/{first}"
+            assert (await it.http.delete(path, headers=bearer(ALICE))).status_code == 200
+            assert id_of(await order(it, retry="1")) == first
+        async with world(tmp_path) as it:
+            second = id_of(await order(it, prompt="another"))
+            await it.finish(second)
+            assert (await it.http.delete(f"/openai/v1/videos/{second}", headers=bearer(ALICE))).status_code == 200
+            assert id_of(await order(it, retry="1", prompt="another")) != second
+
+    run(story())
+
+
 def test_a_key_outlives_a_restart(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as it:
@@ -228,23 +247,73 @@ class SlowAtFirst:
         return self._first
 
 
-def test_a_first_that_its_marked_repeat_overtook_is_not_bought_beside_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_older", [False, True], ids=["the first", "an order of the same before it"])
+def test_a_marked_repeat_does_not_overtake_the_first_while_its_picture_is_looked_at(
+    is_older: bool, tmp_path: Path
+) -> None:
     """The client gave up while the host of the picture was slow; for the repeat it is fast."""
 
     async def story() -> None:
         slow = SlowAtFirst()
         async with hosting(slow.answer) as host, world(tmp_path, OPENED) as it:
             fields = {"image_urls": [f"{host.url}/a"]}
+            if is_older:
+                slow.gate.set()
+                assert id_of(await order(it, **fields))
+                slow.gate.clear()
+                slow.is_asked.clear()
+                fields = {"image_urls": [f"{host.url}/a"]}
+                it.parts.memory.pictures.clear()
             first = asyncio.create_task(order(it, **fields))
             await slow.is_asked.wait()
-            repeats = [await order(it, retry=str(number), **fields) for number in (1, 2)]
+            repeats = [asyncio.create_task(order(it, retry=str(number), **fields)) for number in (1, 2)]
             another = await order(it, **{**fields, "prompt": "another video"})
-            assert id_of(another) != id_of(repeats[0])
+            assert id_of(another), "which nobody waits for"
+            assert not any(repeat.done() for repeat in repeats)
+            slow.gate.set()
+            same = {id_of(await one) for one in (first, *repeats)}
+            assert len(same) == 1
+            assert "idempotent-replayed" not in (await first).headers
+            assert len(it.videos()) == 2 + is_older
+            assert not it.parts.memory.asking
+
+    run(story())
+
+
+def test_a_marked_repeat_does_not_wait_for_ever(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, "server: {answer_within_s: 0.05}") as it:
+            number = ids.number_of(id_of(await order(it)))
+            assert number is not None
+            task = await it.parts.registry.get(number)
+            assert task is not None
+            stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            it.parts.memory.asking[task.caller, task.fingerprint] = {stuck}
+            late = await order(it, retry="1")
+            assert (late.status_code, late.headers["retry-after"]) == (409, "2")
+            del it.parts.memory.asking[task.caller, task.fingerprint]
+            assert id_of(await order(it, retry="2")) == ids.word(number)
+            assert len(it.videos()) == 1
+
+    run(story())
+
+
+def test_a_first_that_its_marked_repeat_overtook_in_another_process_is_not_bought_beside_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        slow = SlowAtFirst()
+        async with hosting(slow.answer) as host, world(tmp_path, OPENED) as it:
+            fields = {"image_urls": [f"{host.url}/a"]}
+            first = asyncio.create_task(order(it, **fields))
+            await slow.is_asked.wait()
+            asking = dict(it.parts.memory.asking)
+            it.parts.memory.asking.clear()  # as that of another process would be
+            repeats = [await order(it, retry=str(number), **fields) for number in (1, 2)]
+            it.parts.memory.asking.update(asking)
             slow.gate.set()
             told = await first
             assert (told.status_code, told.headers["idempotent-replayed"]) == (200, "true"), told.text
             assert {id_of(one) for one in (told, *repeats)} == {id_of(repeats[0])}
-            assert len(it.videos()) == 2
+            assert len(it.videos()) == 1
             assert id_of(await order(it, **fields)) != id_of(told), "the same again is a new order"
 
     run(story())

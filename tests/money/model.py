@@ -102,6 +102,7 @@ class Model:
             if (order.caller, order.prompt) == (caller, prompt)
             and order.created_at > now - REPEAT_WITHIN_S
             and not order.was_surely_not_bought
+            and not (order.is_hidden and order.state in (State.COMPLETED, State.FAILED))
         ]
         newest = max((order.created_at for order in same), default=0.0)
         return [order for order in same if order.created_at == newest]

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway import ids
 from gateway.errors import StorageDown
 from gateway.flows import callers, queue
 from gateway.video import Balance, Caller
@@ -350,13 +351,17 @@ def test_what_an_expired_key_ordered_and_was_not_sent_is_not_sent_any_more(tmp_p
             carol = VirtualKey(id="carol", expires_at=clock.now + 30)
             _, text = await world.parts.callers.create_key(carol, clock.now)
             await create(world, ALICE, "sent")
-            await queued(world, text.reveal(), "of carol")
+            word = await queued(world, text.reveal(), "of carol")
             await queued(world, ALICE, "of alice")
             clock.walk(A_MINUTE)
             await queue.dispatch(world.parts)
             await fake.wait_for_posts(2)
             assert [post.prompt for post in fake.posts] == ["sent", "of alice"]
             assert await held(world, "carol") == 0
+            task = await world.parts.registry.get(ids.number_of(word) or 0)
+            assert task is not None
+            assert task.failure is not None
+            assert task.failure.code == "queue_timeout", "its owner, who may not ask any more, hears of it by callback"
 
     asyncio.run(story())
 
@@ -379,11 +384,12 @@ def test_what_a_key_ordered_that_was_taken_out_of_the_configuration_waits_for_a_
                 await fake.wait_for_posts(2)
                 clock.walk(A_MINUTE)
                 assert await queue.dispatch(world.parts) == 0
-                assert [post.prompt for post in fake.posts] == ["sent", "of alice"]
+                assert "submission" not in (await create(world, ALICE, "at once")).json(), "behind nobody"
+                assert [post.prompt for post in fake.posts] == ["sent", "of alice", "at once"]
                 assert await held(world, "bob") == PRICE
                 clock.walk(3_600)
                 await queue.dispatch(world.parts)
                 assert await held(world, "bob") == 0
-                assert len(fake.posts) == 2
+                assert len(fake.posts) == 3
 
     asyncio.run(story())

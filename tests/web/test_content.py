@@ -161,6 +161,29 @@ def test_a_host_that_gives_a_part_of_whatever_it_has_is_asked_for_the_whole(own:
     asyncio.run(scenario())
 
 
+def test_a_host_that_has_no_such_part_of_another_film_is_asked_for_the_whole(tmp_path: Path) -> None:
+    async def play(visit: Visit) -> None:
+        await visit.read()
+        if visit.method == "POST" or "film" not in visit.target:
+            await visit.answer(200, b'{"id":"one","status":"completed","results":["%s/film"]}' % host.url.encode())
+        elif visit.header("range") is None:
+            await visit.answer(200, FILM)
+        else:
+            await visit.answer(416, b"", [("content-range", f"bytes */{len(FILM)}")])
+
+    host = Upstream(play)
+
+    async def scenario() -> None:
+        async with host, world(tmp_path, upstream=host.url) as it:
+            word = await it.finished_film()
+            beyond = f"bytes={len(FILM)}-"
+            found = await film(it, word, **{"range": beyond, "if-range": '"then"'})
+            assert (found.status_code, found.content) == (200, FILM)
+            assert (await film(it, word, range=beyond)).status_code == 416
+
+    asyncio.run(scenario())
+
+
 # --- headers
 
 OF_A_TASK = ("x-reelgate-task-id", "x-reelgate-upstream", "x-reelgate-attempts", "x-reelgate-price")
