@@ -59,7 +59,7 @@ class Admission:
         # all of it takes the same time whatever was presented.
         if caller is None or not hmac.compare_digest(known, digest):
             return None
-        return None if caller.expires_at is not None and caller.expires_at <= now else caller
+        return None if caller.has_expired(now) else caller
 
     def issued(self) -> list[Issued]:
         """Every key there is or was: the configuration's, then storage's in the order of their making."""
@@ -80,7 +80,7 @@ class Admission:
     def standing(self, key_id: str, now: float) -> Caller | None:
         """Who comes with the key of this name by now, if it still opens something."""
         caller = self._by_name.get(key_id)
-        return None if caller is None or (caller.expires_at is not None and caller.expires_at <= now) else caller
+        return None if caller is None or caller.has_expired(now) else caller
 
     def is_revoked(self, key_id: str) -> bool:
         """Whether a person took this key away: what it ordered and was not sent yet must not be sent any more. With the
@@ -90,7 +90,8 @@ class Admission:
 
     def has_expired(self, key_id: str, now: float) -> bool:
         """Whether the time of a key that is known is up."""
-        return key_id in self._by_name and self.standing(key_id, now) is None
+        caller = self._by_name.get(key_id)
+        return caller is not None and caller.has_expired(now)
 
     def is_configured_key(self, name: str) -> bool:
         return name in self._configured

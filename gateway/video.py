@@ -222,6 +222,10 @@ class Caller(Struct, frozen=True):
     passthrough: bool = False
     """May use the other /v1 routes although it has a budget, which counts nothing of what they spend."""
 
+    def has_expired(self, now: float) -> bool:
+        """Whether the key opens nothing any more."""
+        return self.expires_at is not None and self.expires_at <= now
+
     @property
     def has_budget(self) -> bool:
         """Its own, or its team's."""

@@ -155,8 +155,7 @@ def open_task(
         _open_attempt(connection, task, owner, task.created_at)
     else:
         _wait(connection, task, wait)
-    if claim != NO_CLAIM:
-        keep_claim(connection, task, claim)
+    keep_claim(connection, task, claim)
     return task
 
 

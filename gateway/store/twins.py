@@ -4,9 +4,9 @@ An idempotency key is kept for a day and belongs to the caller, whatever the rou
 marks needs no key: the same caller asking for the same thing soon after means the first one. A task that surely was not
 bought is nobody's twin, and none that its owner deleted when it was over; one that runs on deleted is paid for.
 
-A repeat may be faster than its first: the client gave up while a host of pictures was slow, and for the repeat it is
-not, in this process or another. So a repeat that finds no first leaves word. The first create that was under way then
-and comes to be opened is the repeat's twin; one only, because what else the same caller orders is another video.
+A repeat may be faster than its first: the client gave up while a host of pictures was slow, and for the repeat, in
+another process, it is not. So a repeat that finds no first leaves word. The first create that was under way then and
+comes to be opened is the repeat's twin; one only, because what else the same caller orders is another video.
 """
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select
@@ -55,24 +55,23 @@ _FREE = delete(idempotency).where(idempotency.c.task_id == bindparam("of_task"))
 def find_twin(connection: Connection, caller: str, fingerprint: str, claim: Claim, now: float) -> Task | None:
     """The task this create was opened as before. Raises KeyReused when its key stands for another request."""
     if claim.key is not None:
-        values = {"caller": caller, "key": claim.key, "since": now - KEY_KEPT_S}
-        row = connection.execute(_OF_KEY, values).one_or_none()
-        if row is not None:
-            task = task_of(row)
-            if task.fingerprint != fingerprint:
-                raise KeyReused("this idempotency key stands for another request; use a new key for a new one")
-            return task
+        task = _stands_for(connection, caller, claim.key, now - KEY_KEPT_S)
+        if task is not None and task.fingerprint != fingerprint:
+            raise KeyReused("this idempotency key stands for another request; use a new key for a new one")
+        return task
     if claim.is_marked:
         values = {"caller": caller, "fingerprint": fingerprint, "since": now - REPEAT_WITHIN_S}
         row = connection.execute(_OF_FINGERPRINT, values).one_or_none()
-        if row is not None:
-            return task_of(row)
+        return None if row is None else task_of(row)
     if claim.overtaken_since is not None:
-        since = claim.overtaken_since - CLOCKS_DIFFER_S
-        row = connection.execute(_OF_KEY, {"caller": caller, "key": _WORD + fingerprint, "since": since}).one_or_none()
-        if row is not None:
-            return task_of(row)
+        return _stands_for(connection, caller, _WORD + fingerprint, claim.overtaken_since - CLOCKS_DIFFER_S)
     return None
+
+
+def _stands_for(connection: Connection, caller: str, key: str, since: float) -> Task | None:
+    """The task of a caller's key, if it got that meaning after `since`."""
+    row = connection.execute(_OF_KEY, {"caller": caller, "key": key, "since": since}).one_or_none()
+    return None if row is None else task_of(row)
 
 
 def joined(connection: Connection, twin: Task, claim: Claim) -> None:

@@ -40,7 +40,7 @@ class Doorkeeper:
         caller = anyone or self._find(credential)
         if caller is None:
             raise UnknownKey("this key is not known; ask whoever runs the gateway for one")
-        if caller.expires_at is not None and self._clock() >= caller.expires_at:
+        if caller.has_expired(self._clock()):
             raise Unauthenticated("this key has expired; ask whoever runs the gateway for another")
         exchange.caller = caller
         return caller

@@ -35,15 +35,15 @@ async def read_body(
     """
     content_type = exchange.header(b"content-type") or _JSON
     kind = _kind(exchange)
-    is_form = takes_forms and kind == _FORM
-    if not is_form and kind != _JSON and not kind.endswith("+json"):
+    reads_form = takes_forms and kind == _FORM
+    if not reads_form and kind != _JSON and not kind.endswith("+json"):
         allowed = (_JSON, _FORM) if takes_forms else (_JSON,)
         raise InvalidRequest.at("content-type", f"the body must be {' or '.join(allowed)}", *allowed)
     encoding = exchange.header(b"content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         raise InvalidRequest.at("content-encoding", "the body must be sent without compression", "identity")
     body = await _read(exchange, bytes_max, within_s, weight)
-    parse = partial(_read_form, content_type=content_type) if is_form else _read_json
+    parse = partial(_read_form, content_type=content_type) if reads_form else _read_json
     return await aside(len(body), partial(parse, body))
 
 
