@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -116,24 +117,27 @@ def test_a_refusal_that_comes_after_the_answer_is_told_by_callback(tmp_path: Pat
     asyncio.run(scenario())
 
 
+def refusing_late(is_asked: asyncio.Event, may_refuse: asyncio.Event) -> Callable[[Visit], Awaitable[None]]:
+    """An upstream that says when it is asked, and refuses when it may."""
+
+    async def play(visit: Visit) -> None:
+        await visit.read()
+        is_asked.set()
+        await may_refuse.wait()
+        await visit.answer(422, b'{"error":{"code":"invalid_request","message":"no","type":"invalid_request_error"}}')
+
+    return play
+
+
 @pytest.mark.parametrize("leaves", ["with FIN", "with RST"])
 def test_a_refusal_that_comes_after_the_client_left_is_told_by_callback(leaves: str, tmp_path: Path) -> None:
     """FAILURES T17. It left without an answer, so this is all that it hears of the task."""
 
     async def scenario() -> None:
         is_asked, is_left = asyncio.Event(), asyncio.Event()
-
-        async def refuse_late(visit: Visit) -> None:
-            await visit.read()
-            is_asked.set()
-            await is_left.wait()
-            await visit.answer(
-                422, b'{"error":{"code":"invalid_request","message":"no","type":"invalid_request_error"}}'
-            )
-
         async with (
             Receiver() as receiver,
-            Receiver(refuse_late) as late,
+            Receiver(refusing_late(is_asked, is_left)) as late,
             world(tmp_path, OPENED + upstreams("evolink"), upstream=late.url, on_socket=True) as it,
         ):
             address = httpx.URL(it.base_url)
@@ -163,18 +167,9 @@ def test_a_late_refusal_that_a_twin_is_told_is_not_told_again(tmp_path: Path) ->
 
     async def scenario() -> None:
         is_asked, may_refuse = asyncio.Event(), asyncio.Event()
-
-        async def refuse_late(visit: Visit) -> None:
-            await visit.read()
-            is_asked.set()
-            await may_refuse.wait()
-            await visit.answer(
-                422, b'{"error":{"code":"invalid_request","message":"no","type":"invalid_request_error"}}'
-            )
-
         async with (
             Receiver() as receiver,
-            Receiver(refuse_late) as late,
+            Receiver(refusing_late(is_asked, may_refuse)) as late,
             world(tmp_path, OPENED + upstreams("evolink"), upstream=late.url, on_socket=True) as it,
         ):
             speech = SPEECHES["evolink"]

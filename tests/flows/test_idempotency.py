@@ -262,7 +262,6 @@ def test_a_marked_repeat_does_not_overtake_the_first_while_its_picture_is_looked
                 assert id_of(await order(it, **fields))
                 slow.gate.clear()
                 slow.is_asked.clear()
-                fields = {"image_urls": [f"{host.url}/a"]}
                 it.parts.memory.pictures.clear()
             first = asyncio.create_task(order(it, **fields))
             await slow.is_asked.wait()
